@@ -1,0 +1,65 @@
+# Everything a developer runs. On a fresh clone: `make setup`, then any of the others.
+# Needs Python 3.11 or newer, git and make; all else comes as wheels.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first interpreter that is new enough; another one: make setup PYTHON=/path/to/python
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python; do \
+	command -v $$each >/dev/null && \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	echo $$each && break; done)
+JOBS ?= 2
+TESTS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+
+.PHONY: help setup test check format bench bench-peers demo constraints clean
+
+help:  ## say what there is to run
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## make .venv with penstock and all that the checks need
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "penstock needs Python 3.11 or newer, and none was found." \
+		"Install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+test: setup  ## run the tests (some of them: make test TESTS=tests/rules)
+	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+check: setup  ## lint, format, types, imports between rooms, limits, every snippet of the docs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_limits.py
+	$(BIN)/python tools/check_leaks.py
+	$(BIN)/python tools/check_snippets.py
+
+format: setup  ## put the code into its format, and mend what ruff can mend
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: setup  ## measure the performance budget against its floors
+	$(BIN)/python -m benchmarks
+
+bench-peers: setup  ## measure other engines side by side, where their environments exist
+	$(BIN)/python -m benchmarks peers
+
+demo: setup  ## run examples/flights: a year of real flights, month by month
+	$(BIN)/python -m examples.flights
+
+constraints:  ## choose the newest versions anew and write them down (then: make setup test check)
+	"$(PYTHON)" tools/write_constraints.py
+
+clean:  ## remove what setup, tests and the demo made
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis demo-output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
