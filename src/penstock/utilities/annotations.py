@@ -1,8 +1,9 @@
 """Marks a caller puts around an argument to change how an engine treats it.
 
 A mark is only a box around a value: `unmapped` says "the same for every child of a map",
-`allow_failure` says "give me the exception of a failed upstream", `quote` says "do not look inside".
-The engine reads the marks while it resolves inputs; the function itself gets the bare value.
+`allow_failure` says "give me the exception of a failed upstream", `quote` says "do not look
+inside". The engine reads the marks while it resolves inputs; the function itself gets the bare
+value.
 """
 
 from __future__ import annotations

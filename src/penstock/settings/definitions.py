@@ -1,0 +1,313 @@
+"""Every setting: its name, what it may be, its default, what it changes.
+
+The order matters: a default may be worked out from settings defined before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from penstock.settings.model import Setting
+from penstock.settings.parsing import (
+    BOOLEAN,
+    COUNT,
+    DELAYS,
+    LEVEL,
+    NAMES,
+    PATH,
+    POSITIVE_COUNT,
+    POSITIVE_SECONDS,
+    SECONDS,
+    TEXT,
+    one_of,
+    optional,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def _in_home(name: str) -> Any:
+    def default(values: Mapping[str, Any]) -> Path:
+        return values["PENSTOCK_HOME"] / name
+
+    return default
+
+
+# Where things are
+
+PENSTOCK_HOME = Setting(
+    "PENSTOCK_HOME",
+    PATH,
+    default=lambda _values: PATH.parse("~/.penstock"),
+    description="The folder that holds the database file, results and profiles.",
+)
+PENSTOCK_PROFILES_PATH = Setting(
+    "PENSTOCK_PROFILES_PATH",
+    PATH,
+    default=_in_home("profiles.toml"),
+    description="The TOML file of profiles. Taken from the environment only.",
+)
+PENSTOCK_PROFILE = Setting(
+    "PENSTOCK_PROFILE",
+    optional(TEXT),
+    default=None,
+    description=(
+        "The profile to use; none means the active one of the file. Taken from the environment"
+        " only."
+    ),
+)
+PENSTOCK_API_URL = Setting(
+    "PENSTOCK_API_URL",
+    optional(TEXT),
+    default=None,
+    description="The URL of the API of a server; none means the local store, in process.",
+)
+PENSTOCK_UI_URL = Setting(
+    "PENSTOCK_UI_URL",
+    optional(TEXT),
+    default=lambda values: (
+        (values["PENSTOCK_API_URL"] or "").rstrip("/").removesuffix("/api") or None
+    ),
+    description="The URL of the web page, for links in logs; by default that of the server.",
+)
+
+# What is on for tests and debugging
+
+PENSTOCK_DEBUG_MODE = Setting(
+    "PENSTOCK_DEBUG_MODE",
+    BOOLEAN,
+    default=False,
+    description="Log at DEBUG by default, and show values in the texts of states and calls.",
+)
+PENSTOCK_TEST_MODE = Setting(
+    "PENSTOCK_TEST_MODE", BOOLEAN, default=False, description="On while penstock is used by tests."
+)
+PENSTOCK_UNIT_TEST_MODE = Setting(
+    "PENSTOCK_UNIT_TEST_MODE",
+    BOOLEAN,
+    default=False,
+    description="On while penstock's own unit tests run.",
+)
+
+# The store
+
+PENSTOCK_STORE_URL = Setting(
+    "PENSTOCK_STORE_URL",
+    TEXT,
+    default=lambda values: f"sqlite:///{values['PENSTOCK_HOME'] / 'penstock.db'}",
+    description="The URL of the database that records runs.",
+    former_names=("PENSTOCK_API_DATABASE_CONNECTION_URL",),
+)
+PENSTOCK_STORE_DURABILITY = Setting(
+    "PENSTOCK_STORE_DURABILITY",
+    one_of("normal", "full"),
+    default="normal",
+    description=(
+        "What a recorded run survives: `normal`, the death of the process; `full`, loss of"
+        " power too."
+    ),
+)
+PENSTOCK_STORE_BUSY_TIMEOUT_S = Setting(
+    "PENSTOCK_STORE_BUSY_TIMEOUT_S",
+    SECONDS,
+    default=30.0,
+    description="Seconds to wait for other processes that are writing before giving up.",
+    former_names=("PENSTOCK_API_DATABASE_TIMEOUT",),
+)
+PENSTOCK_LEASE_TTL_S = Setting(
+    "PENSTOCK_LEASE_TTL_S",
+    POSITIVE_SECONDS,
+    default=15.0,
+    description=(
+        "Seconds for which a process owns a flow run it executes without giving a sign of life."
+    ),
+)
+PENSTOCK_HEARTBEAT_INTERVAL_S = Setting(
+    "PENSTOCK_HEARTBEAT_INTERVAL_S",
+    POSITIVE_SECONDS,
+    default=3.0,
+    description="Seconds between signs of life; well under PENSTOCK_LEASE_TTL_S.",
+)
+
+# Flows and tasks
+
+PENSTOCK_FLOW_DEFAULT_RETRIES = Setting(
+    "PENSTOCK_FLOW_DEFAULT_RETRIES",
+    COUNT,
+    default=0,
+    description="Retries of flows that do not say. Read when a flow is defined.",
+)
+PENSTOCK_FLOW_DEFAULT_RETRY_DELAY_SECONDS = Setting(
+    "PENSTOCK_FLOW_DEFAULT_RETRY_DELAY_SECONDS",
+    SECONDS,
+    default=0,
+    description=(
+        "Seconds before a flow's retry, for flows that do not say. Read when a flow is defined."
+    ),
+)
+PENSTOCK_TASK_DEFAULT_RETRIES = Setting(
+    "PENSTOCK_TASK_DEFAULT_RETRIES",
+    COUNT,
+    default=0,
+    description="Retries of tasks that do not say. Read when a task is defined.",
+)
+PENSTOCK_TASK_DEFAULT_RETRY_DELAY_SECONDS = Setting(
+    "PENSTOCK_TASK_DEFAULT_RETRY_DELAY_SECONDS",
+    DELAYS,
+    default=0,
+    description=(
+        "Seconds before a task's retry, or a list of them, for tasks that do not say. Read when"
+        " a task is defined."
+    ),
+)
+PENSTOCK_TASKS_REFRESH_CACHE = Setting(
+    "PENSTOCK_TASKS_REFRESH_CACHE",
+    BOOLEAN,
+    default=False,
+    description="Execute tasks although their result is cached, and cache the new result.",
+)
+PENSTOCK_RUN_ON_COMPLETION_HOOKS_ON_CACHED = Setting(
+    "PENSTOCK_RUN_ON_COMPLETION_HOOKS_ON_CACHED",
+    BOOLEAN,
+    default=False,
+    description="Run a task's on_completion hooks also when its result was cached.",
+)
+PENSTOCK_TASK_INTROSPECTION_WARN_THRESHOLD = Setting(
+    "PENSTOCK_TASK_INTROSPECTION_WARN_THRESHOLD",
+    optional(SECONDS),
+    default=10.0,
+    description=(
+        "Seconds after which searching a task's parameters for futures is warned about; none or"
+        " 0 means never."
+    ),
+)
+PENSTOCK_TASK_RUN_TAG_CONCURRENCY_SLOT_WAIT_SECONDS = Setting(
+    "PENSTOCK_TASK_RUN_TAG_CONCURRENCY_SLOT_WAIT_SECONDS",
+    SECONDS,
+    default=30.0,
+    description=(
+        "Seconds until a task run that found no free slot of its tags' limits asks again."
+    ),
+)
+PENSTOCK_TASK_RUNNER_MAX_WORKERS = Setting(
+    "PENSTOCK_TASK_RUNNER_MAX_WORKERS",
+    POSITIVE_COUNT,
+    default=256,
+    description="The most threads that a concurrent task runner uses if it is not told.",
+)
+PENSTOCK_INTERRUPT_GRACE_S = Setting(
+    "PENSTOCK_INTERRUPT_GRACE_S",
+    SECONDS,
+    default=0.5,
+    description=(
+        "Seconds that a timed out or cancelled function gets to stop before it is left behind."
+    ),
+)
+PENSTOCK_ASYNC_FETCH_STATE_RESULT = Setting(
+    "PENSTOCK_ASYNC_FETCH_STATE_RESULT",
+    BOOLEAN,
+    default=False,
+    description=(
+        "Let State.result() fetch the value (an awaitable) in async code without fetch=True."
+    ),
+)
+
+# Results
+
+PENSTOCK_RESULTS_PERSIST_BY_DEFAULT = Setting(
+    "PENSTOCK_RESULTS_PERSIST_BY_DEFAULT",
+    BOOLEAN,
+    default=False,
+    description="Write the results of flows and tasks that do not say to result storage.",
+)
+PENSTOCK_RESULTS_DEFAULT_SERIALIZER = Setting(
+    "PENSTOCK_RESULTS_DEFAULT_SERIALIZER",
+    TEXT,
+    default="pickle",
+    description=(
+        "The type of the serializer of results: pickle, json, compressed/pickle, compressed/json."
+    ),
+)
+PENSTOCK_RESULTS_INLINE_LIMIT_BYTES = Setting(
+    "PENSTOCK_RESULTS_INLINE_LIMIT_BYTES",
+    COUNT,
+    default=65536,
+    description="The largest pickled result, in bytes, that is kept in its run's record.",
+)
+PENSTOCK_LOCAL_STORAGE_PATH = Setting(
+    "PENSTOCK_LOCAL_STORAGE_PATH",
+    PATH,
+    default=_in_home("storage"),
+    description="The folder that results are written to where no other storage is named.",
+)
+PENSTOCK_DEFAULT_RESULT_STORAGE_BLOCK = Setting(
+    "PENSTOCK_DEFAULT_RESULT_STORAGE_BLOCK",
+    optional(TEXT),
+    default=None,
+    description=(
+        "The saved storage (`type/name`) for results where a flow names none; none means the"
+        " local folder."
+    ),
+)
+
+# Logs
+
+PENSTOCK_LOGGING_LEVEL = Setting(
+    "PENSTOCK_LOGGING_LEVEL",
+    LEVEL,
+    default=lambda values: "DEBUG" if values["PENSTOCK_DEBUG_MODE"] else "INFO",
+    description="The lowest level that penstock's loggers let through.",
+)
+PENSTOCK_LOGGING_LOG_PRINTS = Setting(
+    "PENSTOCK_LOGGING_LOG_PRINTS",
+    BOOLEAN,
+    default=False,
+    description="Log what flows and tasks print, for those that do not say.",
+)
+PENSTOCK_LOGGING_EXTRA_LOGGERS = Setting(
+    "PENSTOCK_LOGGING_EXTRA_LOGGERS",
+    NAMES,
+    default=(),
+    description=(
+        "Names of other libraries' loggers whose records are to reach the run that is executing."
+    ),
+)
+PENSTOCK_LOGGING_SETTINGS_PATH = Setting(
+    "PENSTOCK_LOGGING_SETTINGS_PATH",
+    PATH,
+    default=_in_home("logging.yml"),
+    description=(
+        "The YAML file of a logging configuration that replaces penstock's own, if it exists."
+    ),
+)
+PENSTOCK_LOGGING_TO_API_ENABLED = Setting(
+    "PENSTOCK_LOGGING_TO_API_ENABLED",
+    BOOLEAN,
+    default=True,
+    description="Record the logs of runs in the store.",
+)
+PENSTOCK_LOGGING_TO_API_WHEN_MISSING_FLOW = Setting(
+    "PENSTOCK_LOGGING_TO_API_WHEN_MISSING_FLOW",
+    one_of("warn", "error", "ignore"),
+    default="warn",
+    description=(
+        "What a record for the store does outside of any run: `warn`, `error` or `ignore`."
+    ),
+)
+PENSTOCK_LOGGING_TO_API_MAX_LOG_SIZE = Setting(
+    "PENSTOCK_LOGGING_TO_API_MAX_LOG_SIZE",
+    COUNT,
+    default=1_000_000,
+    description="The largest log record, in bytes, that is written to the store.",
+)
+PENSTOCK_LOGGING_COLORS = Setting(
+    "PENSTOCK_LOGGING_COLORS", BOOLEAN, default=True, description="Colour the logs on a terminal."
+)
+PENSTOCK_LOGGING_MARKUP = Setting(
+    "PENSTOCK_LOGGING_MARKUP",
+    BOOLEAN,
+    default=False,
+    description="Read square brackets in log messages as markup, e.g. [red]text[/red].",
+)
