@@ -52,10 +52,10 @@ bench: setup  ## measure the performance budget against its floors
 	$(BIN)/python -m benchmarks
 
 bench-peers: setup  ## measure other engines side by side, where their environments exist
-	$(BIN)/python -m benchmarks peers
+	$(BIN)/python -m benchmarks.peers
 
 demo: setup  ## run examples/flights: a year of real flights, month by month
-	$(BIN)/python -m examples.flights
+	$(BIN)/python examples/flights/flights.py
 
 constraints:  ## choose the newest versions anew and write them down (then: make setup test check)
 	"$(PYTHON)" tools/write_constraints.py
