@@ -61,5 +61,5 @@ constraints:  ## choose the newest versions anew and write them down (then: make
 	"$(PYTHON)" tools/write_constraints.py
 
 clean:  ## remove what setup, tests and the demo made
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis demo-output
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis examples/*/out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
