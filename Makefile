@@ -17,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 
-.PHONY: help setup test check format bench bench-peers demo constraints clean
+.PHONY: help setup test check lint types rooms limits snippets format bench bench-peers demo constraints clean
 
 help:  ## say what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,13 +35,23 @@ $(STAMP): pyproject.toml constraints.txt
 test: setup  ## run the tests (some of them: make test TESTS=tests/rules)
 	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
 
-check: setup  ## lint, format, types, imports between rooms, limits, every snippet of the docs
+check: lint types rooms limits snippets  ## all of the five checks; see them all fail: make -k check
+
+lint: setup  ## ruff: rules and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: setup  ## pyright, strict, on src/
 	$(BIN)/pyright
+
+rooms: setup  ## import-linter: a room imports only from rooms below it
 	$(BIN)/lint-imports
+
+limits: setup  ## files and functions short enough to read; nothing of one machine in the tree
 	$(BIN)/python tools/check_limits.py
 	$(BIN)/python tools/check_leaks.py
+
+snippets: setup  ## every snippet of the README and the docs runs
 	$(BIN)/python tools/check_snippets.py
 
 format: setup  ## put the code into its format, and mend what ruff can mend
