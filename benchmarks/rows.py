@@ -1,0 +1,66 @@
+"""The rows of the table: what is measured, how often, against which floor and which budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+INSERT, POOL, START, SHORT, NONE = "F1", "F2", "F3", "at 1,000", ""
+
+FLOORS = {
+    INSERT: "one SQLite insert and commit (WAL, synchronous=NORMAL)",
+    POOL: "one of 10,000 ThreadPoolExecutor(8).submit, with its result",
+    START: "a bare `python -c pass`",
+}
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the table.
+
+    `budget` is the largest median ratio that is still ok or, where there is no floor, the largest
+    median. `unit` is that of the measured figures: `us`, `ms`, `bytes`, or `F1` where they are
+    counted in floors. `count` is how many items one measurement covers. A measurement is repeated
+    `pairs` times in each of `rounds` fresh processes.
+    """
+
+    name: str
+    title: str
+    floor: str
+    budget: float
+    unit: str
+    count: int
+    rounds: int
+    pairs: int
+    is_whole_process: bool = False
+
+    def quick(self) -> Row:
+        """The same row in a fraction of the time: fewer repetitions, shorter long flows."""
+        return replace(
+            self,
+            count=min(self.count, QUICK_COUNT),
+            rounds=1,
+            pairs=min(self.pairs, QUICK_PAIRS),
+        )
+
+
+QUICK_COUNT = 20_000
+QUICK_PAIRS = 3
+
+ROWS: tuple[Row, ...] = (
+    Row("chain", "task called in a sync flow (chain of {count})", INSERT, 3.5, "us", 1_000, 3, 5),
+    Row("async", "the same awaited in an async flow", INSERT, 4.0, "us", 1_000, 3, 5),
+    Row("submit", "task submitted on threads ({count})", POOL, 4.0, "us", 10_000, 3, 3),
+    Row("map", "task mapped on threads ({count})", POOL, 4.0, "us", 10_000, 3, 3),
+    Row("empty", "an empty flow run", INSERT, 10.0, "us", 200, 3, 5),
+    Row("cached", "cached task, hit", INSERT, 2.5, "us", 1_000, 3, 5),
+    Row("scale", "cost per task at {count} tasks against 1,000", SHORT, 1.2, "F1", 100_000, 3, 1),
+    Row("memory", "memory kept per finished task run, {count} called", NONE, 600, "bytes",
+        100_000, 3, 1),
+    Row("memory-map", "memory kept per finished task run, {count} mapped", NONE, 600, "bytes",
+        100_000, 3, 1),
+    Row("import", "`import penstock`", START, 4.5, "ms", 1, 3, 7, is_whole_process=True),
+    Row("script", "script with one flow and one task, whole process", START, 8.0, "ms",
+        1, 3, 7, is_whole_process=True),
+)  # fmt: skip
+
+BY_NAME = {row.name: row for row in ROWS}
