@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import time
 from uuid import UUID, SafeUUID
 
@@ -26,7 +27,8 @@ def _reseed() -> None:
     _salt = int.from_bytes(os.urandom(5), "big")
 
 
-os.register_at_fork(after_in_child=_reseed)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_reseed)
 
 
 def new_id() -> UUID:

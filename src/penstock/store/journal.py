@@ -1,0 +1,187 @@
+"""The journal: every write goes through it, and what arrives together shares a transaction.
+
+The first thread that has something to commit commits at once, and then for all that arrived
+meanwhile (group commit); a single caller commits by itself, with no hop to another thread. The
+dialect does the transaction; the journal decides who, when and what together.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from penstock.exceptions import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+GROUP_LIMIT_WRITES = 256
+"""The most writes in one transaction: what bounds how long a writer waits for its group."""
+
+GROUPS_LED_LIMIT = 16
+"""The most groups one thread commits for others before it hands that over."""
+
+
+class Fence(NamedTuple):
+    """What proves that a writer still owns a flow run: the run's id and the owner's token."""
+
+    flow_run_id: bytes
+    token: int
+
+
+class FenceLost(StoreError):
+    """The flow run was taken over by another owner; nothing was written."""
+
+
+Row = tuple[str, tuple[Any, ...]]
+"""A named statement and its values."""
+
+
+class Write:
+    """What is committed together: rows, and the fence that allows them.
+
+    `answer` is the control word of the flow run (what somebody else asked of it) once the write is
+    committed; `error` is why it was not.
+    """
+
+    __slots__ = ("answer", "done", "error", "fence", "rows", "then")
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        fence: Fence | None = None,
+        then: Callable[[Write], None] | None = None,
+    ) -> None:
+        self.rows = rows
+        self.fence = fence
+        self.then = then
+        self.answer: str | None = None
+        self.error: BaseException | None = None
+        self.done: threading.Lock | None = None
+
+    def finish(self) -> None:
+        """Tell whoever waits that the write is over, well or not."""
+        if self.then is not None:
+            self.then(self)
+        elif self.done is not None:
+            self.done.release()
+
+    def outcome(self) -> str | None:
+        """Give the control word, or raise what went wrong."""
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+
+class Dialect(Protocol):
+    """What a database has to do for the journal."""
+
+    def apply(self, group: Sequence[Write]) -> None:
+        """Commit the group in one transaction, and set each write's answer or its `FenceLost`.
+
+        Raises whatever keeps the whole transaction from being committed; then nothing is written.
+        """
+        ...
+
+
+class Journal:
+    """Orders the writes of this process and groups them into transactions."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._lock = threading.Lock()
+        self._waiting: deque[Write] = deque()
+        self._gates: deque[Write] = deque()
+        self._leading = False
+        self._hand_over: Callable[[Callable[[], None]], None] | None = None
+
+    def hand_over_with(self, call_soon: Callable[[Callable[[], None]], None]) -> None:
+        """Say how a thread that led for long enough passes the rest on to another thread."""
+        self._hand_over = call_soon
+
+    def commit(self, rows: Sequence[Row], fence: Fence | None = None) -> str | None:
+        """Commit rows and give the flow run's control word. Blocks until they are committed.
+
+        Raises:
+            FenceLost: another owner took the flow run over.
+            StoreError: the store could not be written.
+        """
+        write = Write(rows, fence)
+        with self._lock:
+            if self._leading:
+                done = write.done = threading.Lock()
+                done.acquire()  # noqa: SIM115 - released by whoever commits the write
+                self._waiting.append(write)
+            else:
+                self._leading = True
+                done = None
+        if done is None:
+            self._apply((write,))
+            self._lead()
+        else:
+            done.acquire()
+        return write.outcome()
+
+    def exclusively[T](self, work: Callable[[], T]) -> T:
+        """Do `work`, which uses the database by itself, while nobody else commits."""
+        gate = Write((), None)
+        with self._lock:
+            if self._leading:
+                turn = gate.done = threading.Lock()
+                turn.acquire()  # noqa: SIM115 - released by whoever leads now
+                self._gates.append(gate)
+            else:
+                self._leading = True
+                turn = None
+        if turn is not None:
+            turn.acquire()
+        try:
+            return work()
+        finally:
+            self._lead()
+
+    def submit(self, write: Write) -> None:
+        """Commit a write and call its `then`; in this thread, or in the one that is committing."""
+        with self._lock:
+            self._waiting.append(write)
+            if self._leading:
+                return
+            self._leading = True
+        self._lead()
+
+    def _lead(self) -> None:
+        """Commit what has arrived meanwhile, group by group, until there is nothing more."""
+        for _ in range(GROUPS_LED_LIMIT):
+            with self._lock:
+                waiting = self._waiting
+                if self._gates:
+                    # Whoever wants the database for itself becomes the leader.
+                    self._gates.popleft().finish()
+                    return
+                if not waiting:
+                    self._leading = False
+                    return
+                if len(waiting) <= GROUP_LIMIT_WRITES:
+                    group: Sequence[Write] = tuple(waiting)
+                    waiting.clear()
+                else:
+                    group = tuple(waiting.popleft() for _ in range(GROUP_LIMIT_WRITES))
+            self._apply(group)
+            for write in group:
+                write.finish()
+        if self._hand_over is None:
+            self._lead()
+        else:
+            self._hand_over(self._lead)
+
+    def _apply(self, group: Sequence[Write]) -> None:
+        try:
+            self._dialect.apply(group)
+        except BaseException as error:  # noqa: BLE001 - it becomes the answer of each write
+            if len(group) == 1:
+                group[0].error = error
+                return
+            # One bad write must not take the others with it: each is tried alone.
+            for write in group:
+                self._apply((write,))

@@ -1,0 +1,104 @@
+-- The schema of a new SQLite store, at revision 0001. The migrations lead to the same (tested).
+-- Ids are 16 bytes that grow with time, times are seconds since the epoch, in UTC.
+
+create table alembic_version (
+    version_num varchar(32) not null primary key
+);
+
+create table flow (
+    id blob not null primary key,
+    name text not null unique,
+    tags text,
+    created real not null
+) without rowid;
+
+create table flow_run (
+    id blob not null primary key,
+    flow_id blob not null,
+    name text not null,
+    flow_version text,
+    deployment_id blob,
+    parent_task_run_id blob,
+    idempotency_key text,
+    entrypoint text,
+    parameters text not null,
+    parameters_pickle blob,
+    tags text,
+    run_count integer not null,
+    state_type text,
+    state_name text,
+    state_timestamp real,
+    expected_start_time real,
+    next_scheduled_start_time real,
+    start_time real,
+    end_time real,
+    run_time_s real not null,
+    result_type text,
+    result_data blob,
+    history blob not null,
+    details blob,
+    owner text,
+    fence integer not null default 0,
+    lease_expires real,
+    control text
+) without rowid;
+
+create index flow_run_by_parent on flow_run (parent_task_run_id)
+    where parent_task_run_id is not null;
+
+create unique index flow_run_by_idempotency_key on flow_run (flow_id, idempotency_key)
+    where idempotency_key is not null;
+
+-- A task run that belongs to no flow run has sixteen zero bytes as its flow_run_id.
+create table task_run (
+    flow_run_id blob not null,
+    id blob not null,
+    task_key text not null,
+    dynamic_key text not null,
+    name text not null,
+    state_type text,
+    state_name text,
+    state_timestamp real,
+    run_count integer not null,
+    expected_start_time real,
+    next_scheduled_start_time real,
+    start_time real,
+    end_time real,
+    run_time_s real not null,
+    tags text,
+    fingerprint blob,
+    cache_key text,
+    result_type text,
+    result_data blob,
+    history blob not null,
+    details blob,
+    primary key (flow_run_id, id)
+) without rowid;
+
+create table log (
+    flow_run_id blob not null,
+    id blob not null,
+    task_run_id blob,
+    name text not null,
+    level integer not null,
+    message text not null,
+    timestamp real not null,
+    primary key (flow_run_id, id)
+) without rowid;
+
+create table cache_entry (
+    key text not null primary key,
+    flow_run_id blob not null,
+    task_run_id blob not null,
+    expires real
+) without rowid;
+
+create table block_document (
+    id blob not null primary key,
+    type_slug text not null,
+    name text not null,
+    data text not null,
+    created real not null,
+    updated real not null,
+    unique (type_slug, name)
+);

@@ -1,0 +1,262 @@
+"""SQLite: opening the file, and transactions as the journal needs them.
+
+All that is SQLite's own is here: pragmas, busy retries, the transaction, making a new database.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penstock import clock
+from penstock.exceptions import StoreTooNew, StoreTooOld, StoreUnusable
+from penstock.store import statements as sql
+from penstock.store.errors import explain, is_busy
+from penstock.store.journal import FenceLost, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SCHEMA_REVISION = "0001"
+"""The revision that `schema.sql` makes, and that this penstock reads and writes."""
+
+KNOWN_REVISIONS = ("0001",)
+"""Every revision that was released, oldest first."""
+
+_FIRST_PAUSE_S = 0.0002
+_LONGEST_PAUSE_S = 0.02
+_OLD_SQLITE = (3, 35)
+
+
+class SqliteDialect:
+    """One SQLite file: a connection that writes, and one that reads.
+
+    Parameters:
+        path: the database file; made, with its folder, if it does not exist.
+        durability: "normal" survives a killed process, "full" a power loss, too.
+        busy_timeout_s: seconds to wait for other processes before giving up.
+
+    Raises:
+        StoreUnusable: the file cannot be used; says why and what to do.
+        StoreTooNew, StoreTooOld: the file has another schema.
+    """
+
+    def __init__(self, path: Path, durability: str = "normal", busy_timeout_s: float = 30.0) -> None:
+        self.path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._durability = durability
+        self._jitter = random.Random(os.urandom(8)).uniform
+        if sqlite3.sqlite_version_info < _OLD_SQLITE:
+            message = f"SQLite {sqlite3.sqlite_version} is too old: penstock needs 3.35 or newer."
+            raise StoreUnusable(message)
+        self._check_place()
+        self._writer = self._connect()
+        try:
+            self._guarded(self._make_schema)
+            self._check_revision()
+        except BaseException:
+            self._writer.close()
+            raise
+        self._reader: sqlite3.Connection | None = None
+        self._reader_lock = threading.Lock()
+        self._begin = self._writer.cursor().execute
+
+    # -- opening ------------------------------------------------------------------------------
+
+    def _check_place(self) -> None:
+        if self.path.is_dir():
+            message = (
+                f"The store {str(self.path)!r} is a directory, not a database file. Set"
+                " PENSTOCK_STORE_URL to a file, for example sqlite:////path/to/penstock.db."
+            )
+            raise StoreUnusable(message)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = (
+                f"The folder of the store {str(self.path)!r} cannot be made: {error}. Set"
+                " PENSTOCK_HOME to a folder that this user may write to."
+            )
+            raise StoreUnusable(message) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        def connect() -> sqlite3.Connection:
+            connection = sqlite3.connect(
+                self.path, timeout=0, isolation_level=None, check_same_thread=False
+            )
+            try:
+                # Fails at once on what is not a database, before anything is written to it.
+                connection.execute("pragma schema_version").fetchone()
+                connection.execute("pragma journal_mode = wal")
+                level = "full" if self._durability == "full" else "normal"
+                connection.execute(f"pragma synchronous = {level}")
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+        return self._guarded(connect)
+
+    def _make_schema(self) -> None:
+        connection = self._writer
+        if connection.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone():
+            return
+        connection.execute("begin exclusive")
+        try:
+            # Another process may have made it while this one waited for the lock.
+            made = "select count(*) from sqlite_master"
+            if connection.execute(made).fetchone()[0] == 0:
+                script = resources.files("penstock.store").joinpath("schema.sql").read_text("utf-8")
+                for statement in script.split(";"):
+                    connection.execute(statement)
+                connection.execute("insert into alembic_version values (?)", (SCHEMA_REVISION,))
+                self.path.chmod(0o600)
+            connection.execute("commit")
+        except BaseException:
+            _roll_back(connection)
+            raise
+
+    def _check_revision(self) -> None:
+        try:
+            rows = self._writer.execute("select version_num from alembic_version").fetchall()
+        except sqlite3.OperationalError as error:
+            message = (
+                f"The store {str(self.path)!r} is a SQLite database of another program: it has no"
+                " table alembic_version. Set PENSTOCK_STORE_URL to another file."
+            )
+            raise StoreUnusable(message) from error
+        found = rows[0][0] if rows else None
+        if found == SCHEMA_REVISION:
+            return
+        if found in KNOWN_REVISIONS:
+            message = (
+                f"The store {str(self.path)!r} has schema revision {found}; this penstock needs"
+                f" {SCHEMA_REVISION}. Run `penstock db upgrade`."
+            )
+            raise StoreTooOld(message)
+        message = (
+            f"The store {str(self.path)!r} has schema revision {found}, which this penstock"
+            f" ({SCHEMA_REVISION}) does not know: it was made by a newer one. Install that, or set"
+            " PENSTOCK_STORE_URL to another file. Nothing was changed."
+        )
+        raise StoreTooNew(message)
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._writer.close()
+        if self._reader is not None:
+            self._reader.close()
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def apply(self, group: Sequence[Write]) -> None:
+        """Commit a group of writes in one transaction, each behind its fence."""
+        execute = self._begin
+        try:
+            execute("begin immediate")
+        except sqlite3.Error as error:
+            if not is_busy(error):
+                raise explain(error, self.path, self._busy_timeout_s) from error
+            self._guarded(lambda: execute("begin immediate"))
+        try:
+            if len(group) == 1:
+                write = group[0]
+                if _check_fence(execute, write):
+                    for statement, values in write.rows:
+                        execute(statement, values)
+            else:
+                self._apply_many(group)
+            execute("commit")
+        except sqlite3.Error as error:
+            _roll_back(self._writer)
+            raise explain(error, self.path, self._busy_timeout_s) from error
+        except BaseException:
+            _roll_back(self._writer)
+            raise
+
+    def _apply_many(self, group: Sequence[Write]) -> None:
+        execute = self._begin
+        answers: dict[Any, tuple[str | None, BaseException | None]] = {}
+        rows: list[tuple[str, tuple[Any, ...]]] = []
+        for write in group:
+            fence = write.fence
+            if fence is not None:
+                known = answers.get(fence)
+                if known is None:
+                    _check_fence(execute, write)
+                    answers[fence] = (write.answer, write.error)
+                else:
+                    write.answer, write.error = known
+            if write.error is None:
+                rows.extend(write.rows)
+        # Runs of the same statement go in one call; their order among each other is kept.
+        for statement, same in groupby(rows, key=_statement_of):
+            self._writer.executemany(statement, [values for _, values in same])
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def read(self, statement: str, values: Any = ()) -> list[tuple[Any, ...]]:
+        """Run a named read and give its rows."""
+        with self._reader_lock:
+            if self._reader is None:
+                self._reader = self._connect()
+            reader = self._reader
+            return self._guarded(lambda: reader.execute(statement, values).fetchall())
+
+    def transact[T](self, work: Callable[[Callable[..., sqlite3.Cursor]], T]) -> T:
+        """Run `work(execute)` in one write transaction of its own and give what it returns."""
+        execute = self._begin
+        self._guarded(lambda: execute("begin immediate"))
+        try:
+            answer = work(execute)
+            execute("commit")
+        except sqlite3.Error as error:
+            _roll_back(self._writer)
+            raise explain(error, self.path, self._busy_timeout_s) from error
+        except BaseException:
+            _roll_back(self._writer)
+            raise
+        return answer
+
+    def _guarded[T](self, work: Callable[[], T]) -> T:
+        """Do `work`, again while other processes keep the file busy, within the bound."""
+        pause_s, deadline = _FIRST_PAUSE_S, clock.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                return work()
+            except sqlite3.Error as error:
+                if not is_busy(error) or clock.monotonic() >= deadline:
+                    raise explain(error, self.path, self._busy_timeout_s) from error
+            clock.sleep(self._jitter(0, pause_s))
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+
+def _statement_of(row: tuple[str, tuple[Any, ...]]) -> str:
+    return row[0]
+
+
+def _check_fence(execute: Callable[..., sqlite3.Cursor], write: Write) -> bool:
+    fence = write.fence
+    if fence is None:
+        return True
+    found = execute(sql.READ_FENCE, (fence[0],)).fetchone()
+    if found is None or found[0] != fence[1]:
+        write.error = FenceLost(
+            "The flow run was taken over by another process, so nothing more is written here."
+            if found
+            else "The flow run was deleted, so nothing more is written for it."
+        )
+        return False
+    write.answer = found[1]
+    return True
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("rollback")

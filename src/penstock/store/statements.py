@@ -1,0 +1,109 @@
+"""The named SQL of everything that is hot, or that a running flow needs.
+
+Each is run as it stands, with its values as parameters. Filters and sorted pages of the client are
+built with SQLAlchemy elsewhere (`store/search.py`).
+"""
+
+from __future__ import annotations
+
+# What a commit of a flow run's owner checks: is the fence still its own, was something asked of it?
+READ_FENCE = "select fence, control from flow_run where id = ?"
+
+# One task run, whole: written with each of its transitions that is committed.
+WRITE_TASK_RUN = """insert or replace into task_run (
+    flow_run_id, id, task_key, dynamic_key, name, state_type, state_name, state_timestamp, run_count,
+    expected_start_time, next_scheduled_start_time, start_time, end_time, run_time_s, tags,
+    fingerprint, cache_key, result_type, result_data, history, details
+) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+# A new flow run; its owner and lease, if any, are written with it.
+INSERT_FLOW_RUN = """insert into flow_run (
+    id, flow_id, name, flow_version, deployment_id, parent_task_run_id, idempotency_key, entrypoint,
+    parameters, parameters_pickle, tags, run_count, state_type, state_name, state_timestamp,
+    expected_start_time, next_scheduled_start_time, start_time, end_time, run_time_s, result_type,
+    result_data, history, details, owner, fence, lease_expires
+) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+# A transition of a flow run, with all that may change with it.
+UPDATE_FLOW_RUN = """update flow_run set
+    name = ?, flow_version = ?, parameters = ?, parameters_pickle = ?, tags = ?, run_count = ?,
+    state_type = ?, state_name = ?, state_timestamp = ?, expected_start_time = ?,
+    next_scheduled_start_time = ?, start_time = ?, end_time = ?, run_time_s = ?, result_type = ?,
+    result_data = ?, history = ?, details = ?
+where id = ?"""
+
+# The owner of a flow run gives it up: it is finished, or stops here for now.
+RELEASE_FLOW_RUN = """update flow_run set owner = null, lease_expires = null, control = null
+where id = ? and fence = ?"""
+
+# Who executes a flow run, and until when it is his.
+READ_LEASE = "select owner, fence, lease_expires, state_type from flow_run where id = ?"
+
+# Take a flow run that nobody living owns; the token grows, so that the former owner is fenced off.
+CLAIM_FLOW_RUN = """update flow_run set owner = ?, fence = fence + 1, lease_expires = ?,
+    control = null
+where id = ? and fence = ?"""
+
+# The heartbeat: the owner still lives.
+EXTEND_LEASE = "update flow_run set lease_expires = ? where id = ? and fence = ?"
+
+# Somebody else asks something of a flow run that is owned.
+ASK_OF_FLOW_RUN = "update flow_run set control = ? where id = ? and owner is not null"
+
+# Flows are known by name; the first run of one makes its row.
+INSERT_FLOW = "insert or ignore into flow (id, name, tags, created) values (?, ?, ?, ?)"
+READ_FLOW_BY_NAME = "select id, name, tags, created from flow where name = ?"
+READ_FLOW = "select id, name, tags, created from flow where id = ?"
+
+INSERT_LOG = """insert or ignore into log (
+    flow_run_id, id, task_run_id, name, level, message, timestamp
+) values (?, ?, ?, ?, ?, ?, ?)"""
+
+# The logs of a flow run in order, a page at a time: after the given id.
+READ_LOGS = """select flow_run_id, id, task_run_id, name, level, message, timestamp from log
+where flow_run_id = ? and id > ? order by id limit ?"""
+
+# The newest entry of a cache key, with the task run whose result it names.
+READ_CACHE_ENTRY = """select c.expires, t.result_type, t.result_data, t.history
+from cache_entry c join task_run t on t.flow_run_id = c.flow_run_id and t.id = c.task_run_id
+where c.key = ? and (c.expires is null or c.expires > ?)"""
+
+WRITE_CACHE_ENTRY = """insert or replace into cache_entry (key, flow_run_id, task_run_id, expires)
+values (?, ?, ?, ?)"""
+
+_FLOW_RUN_COLUMNS = """r.id, r.flow_id, f.name, r.name, r.flow_version, r.deployment_id,
+    r.parent_task_run_id, r.idempotency_key, r.entrypoint, r.parameters, r.parameters_pickle, r.tags,
+    r.run_count, r.expected_start_time, r.next_scheduled_start_time, r.start_time, r.end_time,
+    r.run_time_s, r.result_type, r.result_data, r.history, r.details"""
+
+_TASK_RUN_COLUMNS = """t.flow_run_id, t.id, t.task_key, t.dynamic_key, t.name, t.run_count,
+    t.expected_start_time, t.next_scheduled_start_time, t.start_time, t.end_time, t.run_time_s,
+    t.tags, t.fingerprint, t.cache_key, t.result_type, t.result_data, t.history, t.details"""
+
+READ_FLOW_RUN = f"""select {_FLOW_RUN_COLUMNS}
+from flow_run r join flow f on f.id = r.flow_id where r.id = ?"""
+
+# The newest flow runs before the given id: a page, newest first.
+READ_FLOW_RUNS_BEFORE = f"""select {_FLOW_RUN_COLUMNS}
+from flow_run r join flow f on f.id = r.flow_id where r.id < ? order by r.id desc limit ?"""
+
+# The subflow runs that one dummy task run of a parent stands for, newest first.
+READ_FLOW_RUNS_OF_PARENT = f"""select {_FLOW_RUN_COLUMNS}
+from flow_run r join flow f on f.id = r.flow_id where r.parent_task_run_id = ?
+order by r.id desc"""
+
+READ_FLOW_RUN_BY_IDEMPOTENCY_KEY = f"""select {_FLOW_RUN_COLUMNS}
+from flow_run r join flow f on f.id = r.flow_id
+where r.flow_id = ? and r.idempotency_key = ?"""
+
+# Everything that was recorded of a flow run's tasks: what a second execution goes by.
+READ_TASK_RUNS_OF_FLOW_RUN = f"""select {_TASK_RUN_COLUMNS}
+from task_run t where t.flow_run_id = ? order by t.id"""
+
+# A task run by its id alone. A task run is made after its flow run and seldom long after, so
+# walking back over the flow runs from the task run's id finds it in a few steps, with no index.
+READ_TASK_RUN = f"""select {_TASK_RUN_COLUMNS}
+from flow_run r join task_run t on t.flow_run_id = r.id and t.id = :id
+where r.id <= :id order by r.id desc limit 1"""
+READ_TASK_RUN_OF = f"""select {_TASK_RUN_COLUMNS}
+from task_run t where t.flow_run_id = ? and t.id = ?"""

@@ -1,0 +1,207 @@
+"""A store: the journal that writes it, the reads that an engine needs, and who owns which run."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from penstock import clock, settings
+from penstock.exceptions import ObjectNotFound, RunOwnedElsewhere, StoreError
+from penstock.ids import id_from_bytes, new_id
+from penstock.store import encoding
+from penstock.store import statements as sql
+from penstock.store.journal import Fence, Journal, Row
+from penstock.store.lease import is_owner_alive, this_process
+from penstock.store.sqlite import SqliteDialect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.records import FlowRun, TaskRun
+    from penstock.states import State
+
+_SQLITE = "sqlite:///"
+
+
+class Store:
+    """The records of one database.
+
+    Parameters:
+        url: `sqlite:///` and a path.
+        durability, busy_timeout_s: see the settings of these names.
+
+    Raises:
+        StoreError: the URL is not understood, or its database cannot be used.
+    """
+
+    def __init__(self, url: str, durability: str = "normal", busy_timeout_s: float = 30.0) -> None:
+        if not url.startswith(_SQLITE):
+            message = (
+                f"PENSTOCK_STORE_URL={url!r} is not understood. Give sqlite:/// and a path, for"
+                " example sqlite:////home/me/.penstock/penstock.db (four slashes: an absolute path)."
+            )
+            raise StoreError(message)
+        self.url = url
+        self.path = Path(url[len(_SQLITE) :]).expanduser()
+        self._dialect = SqliteDialect(self.path, durability, busy_timeout_s)
+        self.journal = Journal(self._dialect)
+        self.commit = self.journal.commit
+        self.read = self._dialect.read
+        self._flow_ids: dict[str, UUID] = {}
+
+    def close(self) -> None:
+        """Close the database."""
+        self._dialect.close()
+
+    def write(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        """Run one named write in a transaction."""
+        self.commit([(statement, values)])
+
+    def write_counted(self, statement: str, values: tuple[Any, ...] = ()) -> int:
+        """Run one named write by itself and give how many rows it changed."""
+        return self.transact(lambda execute: execute(statement, values).rowcount)
+
+    def transact[T](self, work: Callable[[Callable[..., Any]], T]) -> T:
+        """Run `work(execute)` in a transaction of its own, in turn with the journal's."""
+        return self.journal.exclusively(lambda: self._dialect.transact(work))
+
+    # -- flows and flow runs ------------------------------------------------------------------
+
+    def known_flow_id(self, name: str) -> UUID | None:
+        """Give the id of a flow that this process has seen in the store."""
+        return self._flow_ids.get(name)
+
+    def flow_id(self, name: str) -> UUID:
+        """Give the id of the flow called `name`; its row is made if there is none."""
+        known = self._flow_ids.get(name)
+        if known is not None:
+            return known
+        rows = self.read(sql.READ_FLOW_BY_NAME, (name,))
+        if not rows:
+            self.write(sql.INSERT_FLOW, (new_id().bytes, name, None, clock.epoch()))
+            rows = self.read(sql.READ_FLOW_BY_NAME, (name,))
+        found = self._flow_ids[name] = id_from_bytes(rows[0][0])
+        return found
+
+    def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
+        """Give a flow run.
+
+        Raises:
+            ObjectNotFound: there is none of this id.
+        """
+        rows = self.read(sql.READ_FLOW_RUN, (flow_run_id.bytes,))
+        if not rows:
+            message = (
+                f"There is no flow run {flow_run_id} in the store {str(self.path)!r}. See"
+                " `penstock flow-run ls` for those that are there."
+            )
+            raise ObjectNotFound(message)
+        return encoding.flow_run_from_row(rows[0])
+
+    def read_task_runs(self, flow_run_id: UUID) -> list[TaskRun]:
+        """Give all task runs that are recorded of a flow run, in the order they were made."""
+        rows = self.read(sql.READ_TASK_RUNS_OF_FLOW_RUN, (flow_run_id.bytes,))
+        return [encoding.task_run_from_row(row) for row in rows]
+
+    def read_subflow_runs(self, parent_task_run_id: UUID) -> list[FlowRun]:
+        """Give the subflow runs of a dummy task run, newest first."""
+        rows = self.read(sql.READ_FLOW_RUNS_OF_PARENT, (parent_task_run_id.bytes,))
+        return [encoding.flow_run_from_row(row) for row in rows]
+
+    def cached_state(self, cache_key: str, now: float) -> State | None:
+        """Give the completed state that a cache key leads to, if it has not expired."""
+        rows = self.read(sql.READ_CACHE_ENTRY, (cache_key, now))
+        if not rows:
+            return None
+        _expires, result_type, result_data, history = rows[0]
+        state = encoding.decode_history(history)[-1]
+        state.data = encoding.from_record(result_type, result_data)
+        return state if state.is_completed() and state.data is not None else None
+
+    # -- leases -------------------------------------------------------------------------------
+
+    def claim(self, flow_run_id: UUID, ttl_s: float) -> Fence:
+        """Become the owner of a flow run that no living process owns, and fence off the former.
+
+        Parameters:
+            ttl_s: for how long, in seconds, unless the heartbeat extends it.
+
+        Raises:
+            RunOwnedElsewhere: a living process executes it.
+            ObjectNotFound: there is no such run.
+        """
+        key = flow_run_id.bytes
+
+        def take(execute: Callable[..., Any]) -> Fence | str:
+            found = execute(sql.READ_LEASE, (key,)).fetchone()
+            if found is None:
+                return ""
+            owner, token, expires, _state = found
+            if owner is not None and is_owner_alive(owner, expires, clock.epoch()):
+                return str(owner)
+            execute(
+                sql.CLAIM_FLOW_RUN, (this_process(), clock.epoch() + ttl_s, key, token)
+            )
+            return Fence(key, token + 1)
+
+        answer = self.transact(take)
+        if isinstance(answer, Fence):
+            return answer
+        if not answer:
+            self.read_flow_run(flow_run_id)
+        who = "this very process" if answer == this_process() else f"a living process ({answer})"
+        message = (
+            f"Flow run {flow_run_id} is being executed by {who}. Wait until it has finished, or"
+            " stop that process, and then resume it."
+        )
+        raise RunOwnedElsewhere(message)
+
+    def extend_leases(self, fences: list[Fence], ttl_s: float) -> None:
+        """Say that this process still lives: extend its leases, in one transaction."""
+        expires = clock.epoch() + ttl_s
+        rows: list[Row] = [(sql.EXTEND_LEASE, (expires, *fence)) for fence in fences]
+        self.commit(rows)
+
+
+_stores: dict[tuple[str, str], Store] = {}
+_opening = threading.Lock()
+
+
+def get_store() -> Store:
+    """Give the store of the present settings, opened once in a process."""
+    current = settings.get_current_settings()
+    key = (current.store_url, current.store_durability)
+    store = _stores.get(key)
+    if store is None:
+        with _opening:
+            store = _stores.get(key)
+            if store is None:
+                store = _stores[key] = Store(*key, current.store_busy_timeout_s)
+    return store
+
+
+def reset_store() -> None:
+    """Close this process's stores; the next use opens them again."""
+    with _opening:
+        for store in _stores.values():
+            store.close()
+        _stores.clear()
+
+
+_kept_for_the_parent: list[Store] = []
+
+
+def _after_fork() -> None:
+    # A connection must not be used, nor closed, in a forked child: that would drop the parent's locks.
+    global _opening  # noqa: PLW0603 - the parent may have held the lock while it forked
+    _kept_for_the_parent.extend(_stores.values())
+    _stores.clear()
+    _opening = threading.Lock()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_after_fork)
