@@ -1,4 +1,4 @@
-"""Run every snippet of the README and the docs, and say which line of which file fails.
+"""Run every snippet of README, CONTRIBUTING and docs/, and say which line of which file fails.
 
 Run by `make check`; `tools/check_snippets.py docs/tasks.md` runs one file. Each file's snippets
 run in order, in one fresh process, in an empty folder, with an empty PENSTOCK_HOME. What the first
@@ -160,7 +160,8 @@ def environment(home: Path) -> dict[str, str]:
 
 def main(names: list[str]) -> int:
     """Run the named files, or all; print each problem; fail when there is one."""
-    every = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    top = (ROOT / "README.md", ROOT / "CONTRIBUTING.md")
+    every = [*top, *sorted((ROOT / "docs").rglob("*.md"))]
     paths = [Path(name).resolve() for name in names] or [path for path in every if path.exists()]
     plans = [plan(path) for path in paths]
     with ThreadPoolExecutor(PROCESSES) as pool:
