@@ -11,19 +11,23 @@ flow engine's specification.
 
 from penstock.rules.answers import Answer, Facts, Status
 from penstock.rules.bookkeeping import record, state_for_parent_task
-from penstock.rules.checking import illegal
+from penstock.rules.checking import illegal, validate
 from penstock.rules.deciding import decide_flow, decide_task, mark_late
 from penstock.rules.flow_rules import FLOW_RULES, FORCED_FLOW_RULES, MARK_LATE_RULES
+from penstock.rules.moves import FLOW_MOVES, MOVES, TASK_MOVES
 from penstock.rules.policy import Policy, Rule
 from penstock.rules.shared import has_stored_result
 from penstock.rules.task_rules import AUTONOMOUS_TASK_RULES, FORCED_TASK_RULES, TASK_RULES
 
 __all__ = [
     "AUTONOMOUS_TASK_RULES",
+    "FLOW_MOVES",
     "FLOW_RULES",
     "FORCED_FLOW_RULES",
     "FORCED_TASK_RULES",
     "MARK_LATE_RULES",
+    "MOVES",
+    "TASK_MOVES",
     "TASK_RULES",
     "Answer",
     "Facts",
@@ -37,4 +41,5 @@ __all__ = [
     "mark_late",
     "record",
     "state_for_parent_task",
+    "validate",
 ]

@@ -71,11 +71,9 @@ def record(
 
 def _stamp(run: Run, state: State, facts: Facts) -> None:
     """Make the state no older than its recording, nor than the state before it."""
-    if state.timestamp < facts.now:
-        state.timestamp = facts.now
     former = run.state
-    if former is not None and state.timestamp < former.timestamp:
-        state.timestamp = former.timestamp
+    earliest = facts.now if former is None else former.timestamp
+    state.timestamp = max(state.timestamp, facts.now, earliest)
 
 
 def _leave(run: Run, former: State, state: State) -> None:

@@ -34,6 +34,7 @@ def decide_task(run: TaskRun, proposed: State, facts: Facts, *, force: bool = Fa
 
     Example:
         >>> from penstock import clock
+        >>> from penstock.records import TaskRun
         >>> from penstock.states import Pending
         >>> decide_task(TaskRun(name="load"), Pending(), Facts(now=clock.now())).status
         <Status.ACCEPT: 'ACCEPT'>

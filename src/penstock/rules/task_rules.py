@@ -97,11 +97,11 @@ def handle_terminal(run: TaskRun, proposed: State, facts: Facts) -> Verdict:
         return stay("This task run has completed already, and its result is recorded.")
     if target in TERMINAL:
         return None
-    name = None
-    if target is RUNNING and facts.flow_run is not None:
-        is_flow_retry = run.flow_run_run_count < facts.flow_run.run_count
-        name = renamed(proposed, RETRYING) if is_flow_retry else None
-    return change(name, {"run_count": 0})
+    state = None
+    flow_run = facts.flow_run
+    if target is RUNNING and flow_run is not None and run.flow_run_run_count < flow_run.run_count:
+        state = renamed(proposed, RETRYING)
+    return change(state, {"run_count": 0})
 
 
 _NEVER_AFTER_FINAL = frozenset({CANCELLING, PAUSED, CRASHED})
