@@ -1,0 +1,220 @@
+"""Deadlines that really interrupt the code that runs under them.
+
+The main thread is interrupted by a signal, so that `time.sleep` and other blocking calls stop; any
+other thread by an asynchronous exception, which comes with its next bytecode. While penstock's own
+code runs in the thread (a commit, say) the interruption waits at the gate until the thread is back
+in the user's code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from penstock.task_runners.timers import timers
+from penstock.task_runners.waiting import this_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_set_async_exc.argtypes = (ctypes.c_ulong, ctypes.py_object)
+_SIGNAL = getattr(signal, "SIGALRM", None)
+
+
+class Interrupted(BaseException):  # noqa: N818 - not an error: a user's `except Exception` lets it pass
+    """Raised in a user's code when its time is over, or its run was stopped."""
+
+    def __str__(self) -> str:
+        """Say what happened."""
+        return "Execution was cancelled by the runtime environment."
+
+
+class Gate:
+    """Lets interruptions into a thread while it runs the user's code, and holds them otherwise."""
+
+    def __init__(self) -> None:
+        self.in_user_code = False
+        self.pending = False
+        self.thread_id = threading.get_ident()
+        self.depth = 0
+
+    def enter_engine(self) -> None:
+        """Hold interruptions from here on."""
+        self.in_user_code = False
+
+    def leave_engine(self) -> None:
+        """Let interruptions in from here on; one that was held comes now."""
+        self.in_user_code = True
+        if self.pending:
+            self.pending = False
+            raise Interrupted
+
+    def interrupt(self) -> None:
+        """Interrupt the thread. Called from another thread."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Take back an interruption that was sent and has not arrived."""
+
+
+class _MainGate(Gate):
+    """The main thread's gate: interruptions are signals, handled in the thread itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._former: Any = None
+        self._wanted = False
+
+    def open(self) -> None:
+        self._former = signal.signal(_SIGNAL, self._handle)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        signal.signal(_SIGNAL, self._former)  # type: ignore[arg-type]
+
+    def _handle(self, _number: int, _frame: object) -> None:
+        if not self._wanted:
+            return
+        self._wanted = False
+        if self.in_user_code:
+            raise Interrupted
+        self.pending = True
+
+    def interrupt(self) -> None:
+        self._wanted = True
+        signal.pthread_kill(self.thread_id, _SIGNAL)  # type: ignore[arg-type]
+
+    def settle(self) -> None:
+        self._wanted = False
+
+
+class _ThreadGate(Gate):
+    """Any other thread's gate: interruptions are asynchronous exceptions from outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._sent = False
+
+    def open(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def enter_engine(self) -> None:
+        with self._lock:
+            self.in_user_code = False
+
+    def leave_engine(self) -> None:
+        with self._lock:
+            self.in_user_code = not self.pending
+            pending, self.pending = self.pending, False
+        if pending:
+            raise Interrupted
+
+    def interrupt(self) -> None:
+        with self._lock:
+            if self.in_user_code:
+                self._sent = True
+                _set_async_exc(self.thread_id, ctypes.py_object(Interrupted))
+            else:
+                self.pending = True
+
+    def settle(self) -> None:
+        if self._sent:
+            self._sent = False
+            _set_async_exc(self.thread_id, None)  # type: ignore[arg-type]
+
+
+class Deadline:
+    """The end of the time that a piece of the user's code may take.
+
+    `fired` is true once the time is over (or the code was stopped by `fire`), whatever the code
+    makes of the interruption.
+    """
+
+    __slots__ = ("_gate", "_lock", "_on_fire", "_timer", "fired", "finished")
+
+    def __init__(self, gate: Gate, timeout_s: float | None, on_fire: Callable[[], None] | None) -> None:
+        self._gate = gate
+        self._lock = threading.Lock()
+        self._on_fire = on_fire
+        self.fired = False
+        self.finished = False
+        self._timer = None if timeout_s is None else timers().call_later(timeout_s, self.fire)
+
+    def fire(self) -> None:
+        """Interrupt the code now."""
+        with self._lock:
+            if self.finished or self.fired:
+                return
+            self.fired = True
+            self._gate.interrupt()
+        if self._on_fire is not None:
+            self._on_fire()
+
+    def finish(self) -> None:
+        """The code is over; nothing is interrupted any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._lock:
+            self.finished = True
+
+
+def can_interrupt_in_place() -> bool:
+    """Tell whether blocking calls of this thread can be interrupted: the main thread's can."""
+    return _SIGNAL is not None and threading.current_thread() is threading.main_thread()
+
+
+def run_under_deadline[T](
+    work: Callable[[], T],
+    timeout_s: float | None,
+    on_fire: Callable[[], None] | None = None,
+    seen: Callable[[Deadline], None] | None = None,
+) -> tuple[T | None, BaseException | None, bool]:
+    """Run `work` in this thread and interrupt it when its time is over.
+
+    Parameters:
+        timeout_s: seconds it may take; none for as long as it likes, unless `fire`d.
+        on_fire: called, on another thread, when the time is over.
+        seen: called with the deadline before the work begins.
+
+    Returns:
+        The value, the exception, and whether the deadline fired while the work ran.
+    """
+    gate = this_thread.gate
+    if gate is None:
+        gate = this_thread.gate = _MainGate() if can_interrupt_in_place() else _ThreadGate()
+    if gate.depth == 0:
+        gate.open()
+    gate.depth += 1
+    deadline = Deadline(gate, timeout_s, on_fire)
+    if seen is not None:
+        seen(deadline)
+    value: T | None = None
+    error: BaseException | None = None
+    try:
+        try:
+            gate.leave_engine()
+            value = work()
+        finally:
+            gate.enter_engine()
+            deadline.finish()
+            gate.settle()
+    except BaseException as caught:  # noqa: BLE001 - handed on as a value
+        error = caught
+        gate.enter_engine()
+        deadline.finish()
+    if deadline.fired and not isinstance(error, Interrupted):
+        # The code ended of itself while the interruption was on its way.
+        gate.pending = False
+    gate.depth -= 1
+    if gate.depth == 0:
+        gate.settle()
+        gate.pending = False
+        gate.close()
+        this_thread.gate = None
+    return value, error, deadline.fired

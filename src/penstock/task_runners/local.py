@@ -1,0 +1,146 @@
+"""The runners of this process: one call after the other, or many on threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from penstock.exceptions import PenstockException
+from penstock.settings import get_current_settings
+from penstock.task_runners.base import BaseTaskRunner, TaskConcurrencyType
+from penstock.task_runners.calls import Call, Outcome, perform
+from penstock.task_runners.pool import WorkerPool
+from penstock.task_runners.timers import timers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_logger = logging.getLogger("penstock.task_runners")
+
+
+class SequentialTaskRunner(BaseTaskRunner):
+    """Runs a task when it is submitted: the submission returns when the run is final."""
+
+    concurrency_type = TaskConcurrencyType.SEQUENTIAL
+
+    def duplicate(self) -> SequentialTaskRunner:
+        """Give a fresh runner."""
+        return type(self)()
+
+    def run(self, call: Call, done: Callable[[Outcome], None]) -> None:
+        """Make the call here and now."""
+        done(perform(call))
+
+
+class ConcurrentTaskRunner(BaseTaskRunner):
+    """Runs tasks on threads, and async tasks beside each other on an event loop. The default.
+
+    Parameters:
+        max_workers: how many tasks may run at once, `PENSTOCK_TASK_RUNNER_MAX_WORKERS` (256) by
+            default. A task that waits for another one does not count: it cannot deadlock.
+
+    Example:
+        >>> @flow(task_runner=ConcurrentTaskRunner(max_workers=4))
+        ... def four_at_once(): ...  # doctest: +SKIP
+    """
+
+    concurrency_type = TaskConcurrencyType.CONCURRENT
+
+    def __init__(self, max_workers: int | None = None) -> None:
+        super().__init__()
+        if max_workers is not None and (not isinstance(max_workers, int) or max_workers < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+            message = f"max_workers must be a positive whole number or None, not {max_workers!r}."
+            raise ValueError(message)
+        self.max_workers = max_workers
+        self._options = {"max_workers": max_workers}
+        self._pool: WorkerPool | None = None
+        self._opening = threading.Lock()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make a runner that is not started."""
+        super().__setstate__(state)
+        self._pool = None
+        self._opening = threading.Lock()
+
+    def duplicate(self) -> ConcurrentTaskRunner:
+        """Give a fresh runner with the same number of workers."""
+        return type(self)(**self._options)
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def run(self, call: Call, done: Callable[[Outcome], None]) -> None:
+        """Make the call on a thread of the pool."""
+        pool = self._pool
+        if pool is None:
+            pool = self._open_pool()
+        if call.timeout_s:
+            pool.submit(_Limited(call, done, pool).run)
+            return
+        context = call.context
+        if context is None:
+            pool.submit(lambda: done(perform(call)))
+        else:
+            pool.submit(lambda: done(context.run(perform, call)))
+
+    def _open_pool(self) -> WorkerPool:
+        with self._opening:
+            if not self._started:
+                message = f"The task runner {self.name!r} must be started before submitting work."
+                raise PenstockException(message)
+            if self._pool is None:
+                limit = self.max_workers or get_current_settings().task_runner_max_workers
+                self._pool = WorkerPool(limit)
+            return self._pool
+
+
+class _Limited:
+    """A call whose time is limited: over when the time is, whether its thread stops or not."""
+
+    def __init__(self, call: Call, done: Callable[[Outcome], None], pool: WorkerPool) -> None:
+        self._call = call
+        self._done = done
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._delivered = False
+        self._returned = False
+
+    def run(self) -> None:
+        context = self._call.context
+        if context is None:
+            outcome = perform(self._call, self._expired)
+        else:
+            outcome = context.run(perform, self._call, self._expired)
+        with self._lock:
+            self._returned = True
+        self._deliver(outcome)
+
+    def _expired(self) -> None:
+        grace_s = get_current_settings().interrupt_grace_s
+        timers().call_later(grace_s, self._abandon)
+        # What follows a time-out may take long (hooks): not on the timers' thread.
+        threading.Thread(
+            target=self._deliver, args=(Outcome(timed_out=True),), daemon=True
+        ).start()
+
+    def _abandon(self) -> None:
+        with self._lock:
+            if self._returned:
+                return
+        self._pool.abandon()
+        _logger.warning(
+            "Task run %r timed out, but its thread is in a blocking call that cannot be interrupted:"
+            " it is let go and will end by itself. To end such calls, run them in processes with"
+            " penstock.task_runners.ProcessTaskRunner, which can kill.",
+            self._call.name,
+        )
+
+    def _deliver(self, outcome: Outcome) -> None:
+        with self._lock:
+            if self._delivered:
+                return
+            self._delivered = True
+        self._done(outcome)

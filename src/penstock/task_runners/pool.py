@@ -1,0 +1,135 @@
+"""A pool of daemon threads that grows when its workers block.
+
+Own code, because the standard pool waits for its threads at exit (a task that cannot be
+interrupted would keep the process), cannot lend a worker that waits, and costs twice as much.
+It starts few threads, more when work has waited for a moment without one getting free, and one
+more for each worker that waits for another run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from penstock.task_runners.timers import timers
+from penstock.task_runners.waiting import this_thread
+
+if TYPE_CHECKING:
+    from _thread import LockType
+    from collections.abc import Callable
+
+FIRST_WORKERS = 8
+"""How many threads are started without waiting to see whether they are needed."""
+
+PATIENCE_S = 0.005
+"""How long work waits, with no worker getting free, before the pool grows."""
+
+
+class WorkerPool:
+    """Runs what it is given on its threads.
+
+    Parameters:
+        max_workers: how many threads may work at once; those that wait for other runs, or
+            could not be stopped, do not count.
+        name: the beginning of the threads' names.
+    """
+
+    def __init__(self, max_workers: int, name: str = "penstock-worker") -> None:
+        self._limit = max_workers
+        self._name = name
+        self._lock = threading.Lock()
+        self._queue: deque[Callable[[], None]] = deque()
+        self._idle: list[LockType] = []
+        self._workers = 0
+        self._away = 0
+        self._started = 0
+        self._taken = 0
+        self._watching = False
+        self._closed = False
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run `work` on a thread as soon as one is free. It must not raise."""
+        with self._lock:
+            self._queue.append(work)
+            if self._idle:
+                self._idle.pop().release()
+                return
+            if self._workers - self._away < min(self._limit, FIRST_WORKERS):
+                self._start_worker()
+            elif not self._watching and self._workers - self._away < self._limit:
+                self._watch()
+
+    def close(self) -> None:
+        """Let the threads end when the queue is empty. Does not wait for them."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for wake in idle:
+            wake.release()
+
+    def begin_blocking(self) -> None:
+        """Let another worker in for the one that calls this, which is about to wait."""
+        with self._lock:
+            self._away += 1
+            if self._queue and not self._idle and self._workers - self._away < self._limit:
+                self._start_worker()
+
+    def end_blocking(self) -> None:
+        """Take the worker that calls this back; one too many leaves when it is free."""
+        with self._lock:
+            self._away -= 1
+
+    def abandon(self) -> None:
+        """Give one worker up that cannot be stopped; another may take its place."""
+        self.begin_blocking()
+
+    def _start_worker(self) -> None:
+        self._workers += 1
+        self._started += 1
+        threading.Thread(
+            target=self._work, name=f"{self._name}-{self._started}", daemon=True
+        ).start()
+
+    def _watch(self) -> None:
+        self._watching = True
+        taken = self._taken
+        timers().call_later(PATIENCE_S, lambda: self._grow(taken))
+
+    def _grow(self, taken_before: int) -> None:
+        with self._lock:
+            self._watching = False
+            if not self._queue:
+                return
+            room = self._limit - (self._workers - self._away)
+            # Workers that take little in this time are blocked: it is waiting, not computing.
+            if self._taken - taken_before < self._workers:
+                for _ in range(min(room, len(self._queue), self._workers)):
+                    self._start_worker()
+            if room > 0:
+                self._watch()
+
+    def _work(self) -> None:
+        this_thread.employer = self
+        wake = threading.Lock()
+        wake.acquire()  # noqa: SIM115 - released by whoever has work
+        while True:
+            with self._lock:
+                if self._workers - self._away > self._limit:
+                    self._workers -= 1
+                    return
+                if self._queue:
+                    work = self._queue.popleft()
+                    self._taken += 1
+                elif self._closed:
+                    self._workers -= 1
+                    return
+                else:
+                    self._idle.append(wake)
+                    work = None
+            if work is None:
+                wake.acquire()
+            else:
+                work()
+                # Kept until the next one otherwise, with all that it holds.
+                del work

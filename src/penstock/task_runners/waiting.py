@@ -1,0 +1,51 @@
+"""Blocking waits, in one place, because much depends on who waits.
+
+A worker of a bounded pool that waits lets the pool have another worker meanwhile; a thread with an
+event loop that waits is not given more to do; a wait inside a run with a deadline can be
+interrupted. What belongs to a thread is kept in `this_thread`.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from _thread import LockType
+
+    from penstock.task_runners.interrupts import Gate
+
+
+class Blockable(Protocol):
+    """What a thread works for, and wants to know when the thread has to wait."""
+
+    def begin_blocking(self) -> None:
+        """The thread is about to wait."""
+        ...
+
+    def end_blocking(self) -> None:
+        """The thread goes on."""
+        ...
+
+
+class _ThisThread(threading.local):
+    gate: Gate | None = None
+    employer: Blockable | None = None
+
+
+this_thread = _ThisThread()
+
+
+def block(lock: LockType, timeout_s: float | None = None) -> bool:
+    """Wait until somebody releases `lock`, at most `timeout_s` seconds; tell whether it was."""
+    limit = -1 if timeout_s is None else min(max(timeout_s, 0.0), threading.TIMEOUT_MAX)
+    employer = this_thread.employer
+    if employer is None:
+        return lock.acquire(timeout=limit)
+    if lock.acquire(blocking=False):
+        return True
+    employer.begin_blocking()
+    try:
+        return lock.acquire(timeout=limit)
+    finally:
+        employer.end_blocking()
