@@ -28,7 +28,7 @@ hypothesis_settings.load_profile("ci" if IN_CI else "dev")
 def call_if_loaded(module: str, function: str) -> None:
     """Call `function` of `module`, if anything has imported the module so far."""
     loaded = sys.modules.get(module)
-    if loaded is not None and hasattr(loaded, function):
+    if loaded is not None:
         getattr(loaded, function)()
 
 

@@ -34,7 +34,7 @@ HOSTS = tuple(
     )
 )
 # Usual places of checkouts in containers, and where this checkout and this home happen to be.
-FOLDERS = ("/".join(("", "work", "")), "/".join(("", "root", "")), str(ROOT), f"{Path.home()}/")
+FOLDERS = (*(f"/{name}/" for name in ("work", "root")), str(ROOT), f"{Path.home()}/")
 LEAK = re.compile(
     f"(?:{'|'.join(map(re.escape, HOSTS))})|(?<![\\w.-])(?:{'|'.join(map(re.escape, FOLDERS))})"
 )
