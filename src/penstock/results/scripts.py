@@ -1,0 +1,107 @@
+"""Names of modules that mean the same in every process, though a script goes by several.
+
+`python flow.py` calls the script's module `__main__`; `penstock run flow.py` and a resumed run
+load the same file under another name. Results name their classes by module, so both the unpickler
+and the fingerprint of a task's inputs ask here which names are one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+_PREFIX = "penstock_script_"
+_PATH_DIGITS = 8
+MAIN_NAMES = frozenset({"__main__", "__mp_main__"})
+
+_script_modules: dict[str, ModuleType] = {}
+
+
+def script_module_name(path: str | Path) -> str:
+    """Make the name under which a script is loaded as a module.
+
+    It is the same for the same file in every process, and two scripts of one name in different
+    folders have different ones.
+
+    Parameters:
+        path: the script's file.
+
+    Example:
+        >>> script_module_name("flows/etl.py").endswith("_etl")
+        True
+    """
+    resolved = Path(path).resolve()
+    digits = hashlib.blake2b(str(resolved).encode(), digest_size=_PATH_DIGITS // 2).hexdigest()
+    return f"{_PREFIX}{digits}_{resolved.stem}"
+
+
+def register_script_module(module: ModuleType) -> None:
+    """Say that `module` was loaded from a script, so that results may name its classes.
+
+    Parameters:
+        module: what was loaded; its `__file__` is the script.
+    """
+    _script_modules.pop(module.__name__, None)
+    _script_modules[module.__name__] = module
+
+
+def canonical_module(name: str) -> str:
+    """Give the name that a module has in every process: the last part, or its script's stem.
+
+    Parameters:
+        name: the module's name here, e.g. `__main__`.
+
+    Example:
+        >>> canonical_module("shop.orders")
+        'orders'
+    """
+    if name in MAIN_NAMES:
+        main = sys.modules.get("__main__")
+        return name if main is None else _stem(main)
+    script = _script_modules.get(name)
+    if script is not None:
+        return _stem(script)
+    if name.startswith(_PREFIX):
+        return name[len(_PREFIX) + _PATH_DIGITS + 1 :]
+    return name.rpartition(".")[2]
+
+
+def modules_known_as(name: str) -> Iterator[ModuleType]:
+    """Give the loaded scripts, newest first, that may be the module recorded as `name`."""
+    scripts = list(_script_modules.values())[::-1]
+    if name in MAIN_NAMES:
+        yield from scripts
+        return
+    wanted = canonical_module(name)
+    main = sys.modules.get("__main__")
+    if main is not None:
+        scripts.append(main)
+    for module in scripts:
+        if _stem(module) == wanted:
+            yield module
+
+
+def find_attribute(module: ModuleType, qualname: str) -> Any:
+    """Give what `module` holds under a dotted name.
+
+    Raises:
+        AttributeError: it holds nothing there.
+    """
+    found: Any = module
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _stem(module: ModuleType) -> str:
+    spec = getattr(module, "__spec__", None)
+    if module.__name__ in MAIN_NAMES and spec is not None:  # python -m package.module
+        return spec.name.removesuffix(".__main__").rpartition(".")[2]
+    file = getattr(module, "__file__", None)
+    return Path(file).stem if file else module.__name__
