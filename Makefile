@@ -25,8 +25,9 @@ help:  ## say what there is to run
 setup: $(STAMP)  ## make .venv with penstock and all that the checks need
 
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "penstock needs Python 3.11 or newer, and none was found." \
-		"Install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "penstock needs" \
+		"Python 3.11 or newer; '$(PYTHON)' is not. Install one, or name it:" \
+		"make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[dev]'
