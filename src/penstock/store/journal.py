@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from penstock.exceptions import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+T = TypeVar("T")
 
 GROUP_LIMIT_WRITES = 256
 """The most writes in one transaction: what bounds how long a writer waits for its group."""
@@ -123,7 +125,7 @@ class Journal:
             done.acquire()
         return write.outcome()
 
-    def exclusively[T](self, work: Callable[[], T]) -> T:
+    def exclusively(self, work: Callable[[], T]) -> T:
         """Do `work`, which uses the database by itself, while nobody else commits."""
         gate = Write((), None)
         with self._lock:

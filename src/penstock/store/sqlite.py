@@ -12,7 +12,7 @@ import threading
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock import clock
 from penstock.exceptions import StoreTooNew, StoreTooOld, StoreUnusable
@@ -22,6 +22,8 @@ from penstock.store.journal import FenceLost, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+T = TypeVar("T")
 
 SCHEMA_REVISION = "0001"
 """The revision that `schema.sql` makes, and that this penstock reads and writes."""
@@ -209,7 +211,7 @@ class SqliteDialect:
             reader = self._reader
             return self._guarded(lambda: reader.execute(statement, values).fetchall())
 
-    def transact[T](self, work: Callable[[Callable[..., sqlite3.Cursor]], T]) -> T:
+    def transact(self, work: Callable[[Callable[..., sqlite3.Cursor]], T]) -> T:
         """Run `work(execute)` in one write transaction of its own and give what it returns."""
         execute = self._begin
         self._guarded(lambda: execute("begin immediate"))
@@ -224,7 +226,7 @@ class SqliteDialect:
             raise
         return answer
 
-    def _guarded[T](self, work: Callable[[], T]) -> T:
+    def _guarded(self, work: Callable[[], T]) -> T:
         """Do `work`, again while other processes keep the file busy, within the bound."""
         pause_s, deadline = _FIRST_PAUSE_S, clock.monotonic() + self._busy_timeout_s
         while True:

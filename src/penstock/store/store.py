@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from penstock import clock, settings
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from penstock.records import FlowRun, TaskRun
     from penstock.states import State
+
+T = TypeVar("T")
 
 _SQLITE = "sqlite:///"
 
@@ -65,7 +67,7 @@ class Store:
         """Run one named write by itself and give how many rows it changed."""
         return self.transact(lambda execute: execute(statement, values).rowcount)
 
-    def transact[T](self, work: Callable[[Callable[..., Any]], T]) -> T:
+    def transact(self, work: Callable[[Callable[..., Any]], T]) -> T:
         """Run `work(execute)` in a transaction of its own, in turn with the journal's."""
         return self.journal.exclusively(lambda: self._dialect.transact(work))
 

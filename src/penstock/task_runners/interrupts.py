@@ -11,13 +11,15 @@ from __future__ import annotations
 import ctypes
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.task_runners.timers import timers
 from penstock.task_runners.waiting import this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
 
 _set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _set_async_exc.argtypes = (ctypes.c_ulong, ctypes.py_object)
@@ -169,7 +171,7 @@ def can_interrupt_in_place() -> bool:
     return _SIGNAL is not None and threading.current_thread() is threading.main_thread()
 
 
-def run_under_deadline[T](
+def run_under_deadline(
     work: Callable[[], T],
     timeout_s: float | None,
     on_fire: Callable[[], None] | None = None,

@@ -107,6 +107,7 @@ class _Limited:
         self._lock = threading.Lock()
         self._delivered = False
         self._returned = False
+        self._abandoned = False
 
     def run(self) -> None:
         context = self._call.context
@@ -116,6 +117,8 @@ class _Limited:
             outcome = context.run(perform, self._call, self._expired)
         with self._lock:
             self._returned = True
+        if self._abandoned:
+            self._pool.end_blocking()
         self._deliver(outcome)
 
     def _expired(self) -> None:
@@ -130,7 +133,8 @@ class _Limited:
         with self._lock:
             if self._returned:
                 return
-        self._pool.abandon()
+            self._abandoned = True
+            self._pool.abandon()
         _logger.warning(
             "Task run %r timed out, but its thread is in a blocking call that cannot be interrupted:"
             " it is let go and will end by itself. To end such calls, run them in processes with"

@@ -1,0 +1,282 @@
+"""One flow run as the process that executes it sees it: who it is, and what its tasks have done.
+
+Finished task runs are let go; what stays of them are counts and, up to a bound, their states. A
+task run outside of any flow has an execution of its own, without a flow run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from penstock import logging as run_logging
+from penstock.engine.links import ResultLinks
+from penstock.exceptions import Abort
+from penstock.results import ResultFactory
+from penstock.settings import get_current_settings
+from penstock.states import State, StateGroup, StateType
+from penstock.store import Fence, FenceLost, Row, Store, Write
+from penstock.store import statements as sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.context import TaskRunContext
+    from penstock.futures import PenstockFuture
+    from penstock.records import FlowRun, TaskRun
+    from penstock.task_runners import BaseTaskRunner
+
+KEPT_STATES_LIMIT = 1000
+"""The most states of finished task runs that a flow run keeps in memory."""
+
+LOGS_PER_COMMIT = 500
+
+_logger = logging.getLogger("penstock.engine")
+
+
+class Execution:
+    """What the engine keeps of one flow run while it executes it.
+
+    Parameters:
+        store: where it is recorded.
+        flow: the flow; none around a task run without one.
+        flow_run: its record.
+        fence: the proof that this process owns the run.
+        runner: where its submitted tasks run.
+        log_prints: prints are logged.
+        parent: the execution that it is a subflow of.
+    """
+
+    __slots__ = (
+        "_factories",
+        "autonomous",
+        "crash",
+        "deadline",
+        "drives",
+        "dynamic_keys",
+        "fence",
+        "flow",
+        "flow_run",
+        "in_flight",
+        "kept_states",
+        "links",
+        "log_prints",
+        "observed_pauses",
+        "parent",
+        "recorded",
+        "result_serializer",
+        "result_storage",
+        "runner",
+        "settings",
+        "stopped",
+        "store",
+        "subflow_states",
+        "tally",
+        "unfinished",
+    )
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        flow: Any = None,
+        flow_run: FlowRun | None = None,
+        fence: Fence | None = None,
+        runner: BaseTaskRunner | None = None,
+        log_prints: bool = False,
+        parent: Execution | None = None,
+    ) -> None:
+        self.store = store
+        self.flow = flow
+        self.flow_run = flow_run
+        self.fence = fence
+        self.runner = runner
+        self.log_prints = log_prints
+        self.parent = parent
+        self.settings = get_current_settings()
+        self.links = ResultLinks()
+        self.in_flight: dict[UUID, TaskRun] = {}
+        self.unfinished: set[PenstockFuture] = set()
+        self.drives: set[Any] = set()
+        self.deadline: Any = None
+        self.stopped: str | None = None
+        self.crash: BaseException | None = None
+        self.recorded: dict[tuple[str, str], TaskRun] | None = None
+        self.autonomous: TaskRun | None = None
+        self.result_storage: Any = None
+        self.result_serializer: Any = None
+        self._factories: dict[Any, ResultFactory] = {}
+        self.begin_attempt()
+
+    def begin_attempt(self) -> None:
+        """Count from the start: the flow's code runs (again) from its beginning."""
+        self.dynamic_keys: dict[str, int] = {}
+        self.tally: Counter[StateType] = Counter()
+        self.kept_states: list[State] = []
+        self.subflow_states: list[State] = []
+        self.observed_pauses: dict[str, int] = {"counter": 0}
+        self.crash = None
+
+    # -- identity -----------------------------------------------------------------------------
+
+    def next_dynamic_key(self, task_key: str, caller: TaskRunContext | None) -> tuple[int, str]:
+        """Give the index of this call within its caller, and the key it makes (DESIGN 5)."""
+        if caller is None or caller.call.execution is not self:
+            counters = self.dynamic_keys
+            index = counters.get(task_key, 0)
+            counters[task_key] = index + 1
+            return index, str(index)
+        counters = caller.dynamic_keys
+        if counters is None:
+            counters = caller.dynamic_keys = {}
+        index = counters.get(task_key, 0)
+        counters[task_key] = index + 1
+        return index, f"{index}@{identity_hash(caller.task_run)}"
+
+    def load_recorded(self) -> None:
+        """Read what earlier executions of this flow run have recorded of its tasks."""
+        if self.flow_run is not None:
+            runs = self.store.read_task_runs(self.flow_run.id)
+            self.recorded = {(run.task_key, run.dynamic_key): run for run in runs}
+
+    def take_recorded(self, task_key: str, dynamic_key: str) -> TaskRun | None:
+        """Give the record of the task run of this identity, once."""
+        if not self.recorded:
+            return None
+        return self.recorded.pop((task_key, dynamic_key), None)
+
+    # -- results ------------------------------------------------------------------------------
+
+    def factory_of(self, owner: Any) -> ResultFactory:
+        """Give what makes the results of a task (or of the flow itself) in this flow run."""
+        factory = self._factories.get(owner)
+        if factory is None:
+            factory = self._factories[owner] = self._make_factory(owner)
+        return factory
+
+    def _make_factory(self, owner: Any) -> ResultFactory:
+        settings = self.settings
+        persist: bool | None = owner.persist_result
+        if persist is None and settings.results_persist_by_default:
+            persist = True
+        kind = "flow" if owner is self.flow else "task"
+        return ResultFactory(
+            persist,
+            self.result_storage if owner.result_storage is None else owner.result_storage,
+            self.result_serializer if owner.result_serializer is None else owner.result_serializer,
+            owner.cache_result_in_memory,
+            settings.results_inline_limit_bytes,
+            getattr(owner, "result_storage_key", None),
+            f"{kind} {owner.name!r}",
+        )
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def commit(self, rows: list[Row]) -> None:
+        """Commit rows behind the fence; heed what was asked of the run meanwhile.
+
+        Raises:
+            Abort: another process has taken the run over.
+            StoreError: the store could not be written.
+        """
+        logs = self._with_logs(rows)
+        try:
+            control = self.store.commit(rows, self.fence)
+        except FenceLost as error:
+            run_logging.give_back(logs)
+            raise self.lost(error) from error
+        except BaseException:
+            run_logging.give_back(logs)
+            raise
+        if control is not None:
+            self.heed(control)
+
+    def submit(self, rows: list[Row], then: Callable[[BaseException | None], None]) -> None:
+        """Commit rows as `commit` does, and call `then` with what went wrong, or with none."""
+        logs = self._with_logs(rows)
+
+        def over(write: Write) -> None:
+            error = write.error
+            if error is not None:
+                run_logging.give_back(logs)
+                then(self.lost(error) if isinstance(error, FenceLost) else error)
+                return
+            if write.answer is not None:
+                self.heed(write.answer)
+            then(None)
+
+        self.store.journal.submit(Write(rows, self.fence, over))
+
+    def _with_logs(self, rows: list[Row]) -> list[tuple[Any, ...]]:
+        if not run_logging.pending():
+            return []
+        logs = run_logging.drain(LOGS_PER_COMMIT)
+        rows.extend((sql.INSERT_LOG, log) for log in logs)
+        return logs
+
+    def lost(self, error: BaseException) -> Abort:
+        """The run belongs to another process now: nothing more may be done for it here."""
+        if self.stopped is None:
+            self.stopped = str(error)
+            _logger.warning(
+                "Flow run %s stops here: %s", self.flow_run and self.flow_run.name, error
+            )
+        return Abort(str(error))
+
+    def heed(self, control: str) -> None:
+        """Take note of a state that was asked for from outside: the rules go by it from now on."""
+        run = self.flow_run
+        if run is not None and (run.state is None or run.state.type != control):
+            run.state = State(
+                type=StateType(control), message="Asked for from outside of the run."
+            )
+
+    # -- what has happened --------------------------------------------------------------------
+
+    def note_finished(self, state: State, *, counts: bool, is_subflow: bool = False) -> None:
+        """Count a run that is over; keep its state while there is room."""
+        if is_subflow and len(self.subflow_states) < KEPT_STATES_LIMIT:
+            self.subflow_states.append(state)
+        if not counts:
+            return
+        self.tally[state.type] += 1
+        kept = self.kept_states
+        if len(kept) < KEPT_STATES_LIMIT:
+            kept.append(state)
+        elif not state.is_completed():
+            # One that failed is worth more than one that did not.
+            for index in range(len(kept) - 1, -1, -1):
+                if kept[index].is_completed():
+                    kept[index] = state
+                    return
+
+    def group(self) -> StateGroup:
+        """Give the counts of all runs that decide a flow which returns nothing."""
+        return StateGroup.from_counts(self.tally)
+
+    def stop(self, reason: str) -> None:
+        """Let nothing more begin, and interrupt what runs: the flow run is over."""
+        if self.stopped is None:
+            self.stopped = reason
+        for drive in list(self.drives):
+            drive.stop(reason)
+
+    def flush_logs(self) -> None:
+        """Write every log record that waits, for whichever run."""
+        while run_logging.pending():
+            logs = run_logging.drain(LOGS_PER_COMMIT)
+            try:
+                self.store.commit([(sql.INSERT_LOG, log) for log in logs])
+            except BaseException:
+                run_logging.give_back(logs)
+                raise
+
+
+def identity_hash(run: TaskRun) -> str:
+    """Name a task run within its flow run, briefly, the same in every execution."""
+    identity = f"{run.task_key}\0{run.dynamic_key}".encode()
+    return blake2b(identity, digest_size=4).hexdigest()
+

@@ -1,0 +1,242 @@
+"""A task run's inputs: what they come from, when they are ready, and what they are (section 5).
+
+Looking is cheap: scalars are passed by at once, and only where a future, state or annotation is
+found are the inputs rebuilt.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from penstock.exceptions import PenstockException, UpstreamTaskError
+from penstock.futures import PenstockFuture
+from penstock.records import TaskRunResult
+from penstock.results import fingerprint
+from penstock.states import State, get_state_exception, state_result
+from penstock.utilities.annotations import BaseAnnotation, allow_failure, quote
+from penstock.utilities.collections import LEAF_TYPES, StopVisiting, visit_collection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from penstock.engine.links import ResultLinks
+
+_GENERATOR = type(_ for _ in ())
+_CONTAINERS = frozenset({list, tuple, set, dict})
+WAIT_FOR = "wait_for"
+
+
+class Inputs:
+    """What was found in the inputs of a run.
+
+    `futures` are to be waited for; `sources` are the runs each parameter comes from; `active` names
+    the parameters that are to be rebuilt before the function gets them.
+    """
+
+    __slots__ = ("active", "futures", "sources", "started")
+
+    def __init__(self) -> None:
+        self.futures: list[PenstockFuture] = []
+        self.sources: dict[str, list[UUID]] = {}
+        self.active: set[str] = set()
+        self.started = time.monotonic()
+
+    def task_inputs(self, names: Mapping[str, Any]) -> dict[str, list[TaskRunResult]]:
+        """Give the inputs as they are recorded: for each parameter the task runs it comes from."""
+        recorded: dict[str, list[TaskRunResult]] = {}
+        if not self.sources:
+            return recorded
+        for name in (*names, WAIT_FOR):
+            ids = self.sources.get(name)
+            if ids is not None or name != WAIT_FOR:
+                unique = dict.fromkeys(ids or ())
+                recorded[name] = [TaskRunResult(id=run_id) for run_id in unique]
+        return recorded
+
+
+def look_at(
+    parameters: Mapping[str, Any], wait_for: Any, links: ResultLinks | None
+) -> Inputs | None:
+    """Look through the inputs of a run; none when they are plain values from nowhere."""
+    inputs: Inputs | None = None
+    for name, value in parameters.items():
+        if type(value) in LEAF_TYPES and (links is None or links.find(value) is None):
+            continue
+        if inputs is None:
+            inputs = Inputs()
+        _scan(name, value, inputs, links, set())
+    if wait_for is not None:
+        inputs = inputs or Inputs()
+        inputs.sources.setdefault(WAIT_FOR, [])
+        _scan(WAIT_FOR, wait_for, inputs, links, set())
+    if inputs is None or not (inputs.sources or inputs.active or inputs.futures):
+        return None
+    return inputs
+
+
+def _scan(
+    name: str, value: Any, inputs: Inputs, links: ResultLinks | None, seen: set[int]
+) -> None:
+    if links is not None:
+        source = links.find(value)
+        if source is not None:
+            inputs.sources.setdefault(name, []).append(source)
+    kind = type(value)
+    if kind in LEAF_TYPES:
+        return
+    if kind is PenstockFuture:
+        inputs.active.add(name)
+        inputs.futures.append(value)
+        inputs.sources.setdefault(name, []).append(value.key)
+        return
+    if kind is State:
+        inputs.active.add(name)
+        run_id = value.state_details.task_run_id
+        if run_id is not None:
+            inputs.sources.setdefault(name, []).append(run_id)
+        return
+    if id(value) in seen:
+        return
+    for part in _parts(name, value, inputs):
+        if type(part) not in LEAF_TYPES or links:
+            seen.add(id(value))
+            _scan(name, part, inputs, links, seen)
+
+
+def _parts(name: str, value: Any, inputs: Inputs) -> Any:
+    kind = type(value)
+    if kind in _CONTAINERS:
+        return [*value.keys(), *value.values()] if kind is dict else value
+    if isinstance(value, BaseAnnotation):
+        inputs.active.add(name)
+        return () if isinstance(value, quote) else (value.unwrap(),)  # pyright: ignore[reportUnknownMemberType]
+    if kind is _GENERATOR:
+        inputs.active.add(name)
+        return ()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and isinstance(value, pydantic.BaseModel):
+        return list(value.__dict__.values())
+    return ()
+
+
+class NotReady(UpstreamTaskError):
+    """An upstream did not complete; `blocker` is its id."""
+
+    def __init__(self, message: str, blocker: UUID | None = None) -> None:
+        super().__init__(message)
+        self.blocker = blocker
+
+
+def resolve(
+    parameters: Mapping[str, Any], inputs: Inputs, *, max_depth: int = -1
+) -> dict[str, Any]:
+    """Give the parameters with each future and state replaced by its value (section 5.2).
+
+    Raises:
+        NotReady: an upstream did not complete.
+        PenstockException: a parameter could not be rebuilt.
+    """
+    resolved = dict(parameters)
+    for name in inputs.active:
+        if name == WAIT_FOR:
+            continue
+        try:
+            resolved[name] = visit_collection(
+                parameters[name],
+                _value_of,
+                return_data=True,
+                max_depth=max_depth,
+                context={},
+                remove_annotations=max_depth < 0,
+            )
+        except UpstreamTaskError:
+            raise
+        except Exception as error:
+            message = (
+                f"Failed to resolve inputs in parameter {name!r}. If the parameter is not meant to"
+                " be looked into for task results, wrap it: quote(...). The error was:"
+                f" {type(error).__name__}: {error}"
+            )
+            raise PenstockException(message) from error
+    return resolved
+
+
+def check_wait_for(wait_for: Any) -> None:
+    """Make sure that everything a run waits for has completed, or may fail.
+
+    Raises:
+        NotReady: it has not.
+    """
+    visit_collection(wait_for, _value_checked, return_data=False, context={})
+
+
+def _value_checked(part: Any, context: dict[str, Any]) -> Any:
+    return _replace(part, context, needs_value=False)
+
+
+def _value_of(part: Any, context: dict[str, Any]) -> Any:
+    return _replace(part, context, needs_value=True)
+
+
+def _replace(part: Any, context: dict[str, Any], *, needs_value: bool) -> Any:
+    if isinstance(part, quote):
+        raise StopVisiting(part)
+    if isinstance(part, allow_failure):
+        # Every annotation around a place counts, not only the innermost.
+        context["may_fail"] = True
+        return part  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(part, PenstockFuture):
+        return _value(part.state, part.key, part.name, context, needs_value=needs_value)
+    if isinstance(part, State):
+        details = part.state_details
+        run_id = details.task_run_id or details.flow_run_id
+        return _value(part, run_id, part.name, context, needs_value=needs_value)
+    return part
+
+
+def _value(
+    state: State | None,
+    run_id: UUID | None,
+    name: str,
+    context: dict[str, Any],
+    *,
+    needs_value: bool,
+) -> Any:
+    if state is not None:
+        if state.is_completed():
+            return state_result(state) if needs_value else None
+        if state.is_failed() and context.get("may_fail"):
+            return get_state_exception(state)
+    reason = "" if state is None or not state.message else f" It is {state}."
+    message = f"Upstream task run '{run_id}' did not reach a 'COMPLETED' state.{reason}"
+    del name
+    raise NotReady(message, run_id)
+
+
+def fingerprint_of(parameters: Mapping[str, Any], inputs: Inputs | None) -> bytes:
+    """Give what tells these inputs from others: values by content, results by where they come from."""
+    if inputs is None or not inputs.active:
+        return fingerprint(parameters)  # pyright: ignore[reportArgumentType]
+    stable = {
+        name: visit_collection(value, _identity_of, return_data=True)
+        if name in inputs.active
+        else value
+        for name, value in parameters.items()
+    }
+    return fingerprint(stable)
+
+
+def _identity_of(part: Any) -> Any:
+    if isinstance(part, quote):
+        raise StopVisiting(part)
+    if isinstance(part, PenstockFuture):
+        return ("task_run", part.identity)
+    if isinstance(part, State):
+        return ("state", part.type.value, part.name)
+    return part

@@ -1,0 +1,87 @@
+"""Which task run a plain object is the result of (section 5.3, "Linking results").
+
+Bounded: the most recent results only. A reference to each is held while it is linked, so that a
+new object in the place of an old one is not taken for it; large results are held weakly.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+LINKS_LIMIT = 2048
+"""The most objects that are linked at once, in one flow run."""
+
+_UNTRACKABLE = frozenset({bool, type(None), type(...), type(NotImplemented)})
+_SMALLEST_KEPT_INT, _LARGEST_KEPT_INT = -5, 256
+_ELEMENTS_LIMIT = 256
+
+
+class ResultLinks:
+    """The recent results of a flow run's tasks, by identity."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, bool, UUID]] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is linked."""
+        return bool(self._known)
+
+    def add(self, value: Any, run_id: UUID, *, is_small: bool) -> bool:
+        """Link a result and its direct elements; tell whether a part cannot be tracked.
+
+        Parameters:
+            value: the result.
+            run_id: the task run that gave it.
+            is_small: it may be held; else only what can be held weakly is linked.
+        """
+        untrackable = self._add_one(value, run_id, is_small=is_small)
+        kind = type(value)
+        if kind is list or kind is tuple or kind is set:
+            elements: Any = value
+        elif kind is dict:
+            elements = [*value.keys(), *value.values()]
+        else:
+            return untrackable
+        if len(elements) <= _ELEMENTS_LIMIT:
+            for element in elements:
+                untrackable = self._add_one(element, run_id, is_small=is_small) or untrackable
+        known = self._known
+        while len(known) > LINKS_LIMIT:
+            known.pop(next(iter(known)), None)
+        return untrackable
+
+    def _add_one(self, value: Any, run_id: UUID, *, is_small: bool) -> bool:
+        kind = type(value)
+        if kind in _UNTRACKABLE or (
+            kind is int and _SMALLEST_KEPT_INT <= value <= _LARGEST_KEPT_INT
+        ):
+            return True
+        known = self._known
+        if is_small:
+            known[id(value)] = (value, False, run_id)
+        else:
+            try:
+                known[id(value)] = (weakref.ref(value), True, run_id)
+            except TypeError:
+                return False
+        if len(known) > LINKS_LIMIT:
+            known.pop(next(iter(known)), None)
+        return False
+
+    def find(self, value: Any) -> UUID | None:
+        """Give the task run that `value` is the result of, if it is known."""
+        found = self._known.get(id(value))
+        if found is None:
+            return None
+        held = found[0]() if found[1] else found[0]
+        return found[2] if held is value else None
+
+    def as_dict(self) -> dict[int, UUID]:
+        """Give the task run's id by the identity of each linked object."""
+        return {key: run_id for key, (_held, _weak, run_id) in self._known.items()}

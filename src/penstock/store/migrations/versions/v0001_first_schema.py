@@ -1,0 +1,157 @@
+"""The first schema: flows, their runs, task runs, logs, cache entries, documents.
+
+It stays as it was released: a later change of the schema is a revision of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alembic import op
+from sqlalchemy import (
+    REAL,
+    Column,
+    Double,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+Seconds = Double().with_variant(REAL(), "sqlite")
+
+
+def upgrade() -> None:
+    """Make all tables and indexes."""
+    _create(
+        "flow",
+        Column("id", LargeBinary, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("tags", Text),
+        Column("created", Seconds, nullable=False),
+        PrimaryKeyConstraint("id"),
+        UniqueConstraint("name"),
+    )
+    _create_flow_run()
+    _create_task_run()
+    _create(
+        "log",
+        Column("flow_run_id", LargeBinary, nullable=False),
+        Column("id", LargeBinary, nullable=False),
+        Column("task_run_id", LargeBinary),
+        Column("name", Text, nullable=False),
+        Column("level", Integer, nullable=False),
+        Column("message", Text, nullable=False),
+        Column("timestamp", Seconds, nullable=False),
+        PrimaryKeyConstraint("flow_run_id", "id"),
+    )
+    _create(
+        "cache_entry",
+        Column("key", Text, nullable=False),
+        Column("flow_run_id", LargeBinary, nullable=False),
+        Column("task_run_id", LargeBinary, nullable=False),
+        Column("expires", Seconds),
+        PrimaryKeyConstraint("key"),
+    )
+    op.create_table(
+        "block_document",
+        Column("id", LargeBinary, nullable=False),
+        Column("type_slug", Text, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("data", Text, nullable=False),
+        Column("created", Seconds, nullable=False),
+        Column("updated", Seconds, nullable=False),
+        PrimaryKeyConstraint("id"),
+        UniqueConstraint("type_slug", "name"),
+    )
+
+
+def _create(table: str, *parts: Any) -> None:
+    op.create_table(table, *parts, sqlite_with_rowid=False)
+
+
+def _create_flow_run() -> None:
+    _create(
+        "flow_run",
+        Column("id", LargeBinary, nullable=False),
+        Column("flow_id", LargeBinary, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("flow_version", Text),
+        Column("deployment_id", LargeBinary),
+        Column("parent_task_run_id", LargeBinary),
+        Column("idempotency_key", Text),
+        Column("entrypoint", Text),
+        Column("parameters", Text, nullable=False),
+        Column("parameters_pickle", LargeBinary),
+        Column("tags", Text),
+        Column("run_count", Integer, nullable=False),
+        Column("state_type", Text),
+        Column("state_name", Text),
+        Column("state_timestamp", Seconds),
+        Column("expected_start_time", Seconds),
+        Column("next_scheduled_start_time", Seconds),
+        Column("start_time", Seconds),
+        Column("end_time", Seconds),
+        Column("run_time_s", Seconds, nullable=False),
+        Column("result_type", Text),
+        Column("result_data", LargeBinary),
+        Column("history", LargeBinary, nullable=False),
+        Column("details", LargeBinary),
+        Column("owner", Text),
+        Column("fence", Integer, nullable=False, server_default=text("0")),
+        Column("lease_expires", Seconds),
+        Column("control", Text),
+        PrimaryKeyConstraint("id"),
+    )
+    _create_partial_index("flow_run_by_parent", ["parent_task_run_id"])
+    _create_partial_index(
+        "flow_run_by_idempotency_key", ["flow_id", "idempotency_key"], unique=True
+    )
+
+
+def _create_partial_index(name: str, columns: list[str], *, unique: bool = False) -> None:
+    """Index the flow runs of which the last of the columns is known."""
+    is_known = text(f"{columns[-1]} is not null")
+    op.create_index(
+        name,
+        "flow_run",
+        columns,
+        unique=unique,
+        sqlite_where=is_known,
+        postgresql_where=is_known,
+    )
+
+
+def _create_task_run() -> None:
+    _create(
+        "task_run",
+        Column("flow_run_id", LargeBinary, nullable=False),
+        Column("id", LargeBinary, nullable=False),
+        Column("task_key", Text, nullable=False),
+        Column("dynamic_key", Text, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("state_type", Text),
+        Column("state_name", Text),
+        Column("state_timestamp", Seconds),
+        Column("run_count", Integer, nullable=False),
+        Column("expected_start_time", Seconds),
+        Column("next_scheduled_start_time", Seconds),
+        Column("start_time", Seconds),
+        Column("end_time", Seconds),
+        Column("run_time_s", Seconds, nullable=False),
+        Column("tags", Text),
+        Column("fingerprint", LargeBinary),
+        Column("cache_key", Text),
+        Column("result_type", Text),
+        Column("result_data", LargeBinary),
+        Column("history", LargeBinary, nullable=False),
+        Column("details", LargeBinary),
+        PrimaryKeyConstraint("flow_run_id", "id"),
+    )

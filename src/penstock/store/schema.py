@@ -1,0 +1,146 @@
+"""The tables as SQLAlchemy sees them: what searches are built from, and what migrations aim at.
+
+`schema.sql` makes the same (tested). SQLAlchemy takes longer to import than a flow to run, so only
+`search.py` and the migrations import this.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    REAL,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+# Seconds since the epoch need all of a double's digits; SQLite's REAL is one.
+Seconds = Double().with_variant(REAL(), "sqlite")
+
+
+def _table(name: str, *parts: Any) -> Table:
+    return Table(name, metadata, *parts, sqlite_with_rowid=False)
+
+
+flow = _table(
+    "flow",
+    Column("id", LargeBinary, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("tags", Text),
+    Column("created", Seconds, nullable=False),
+)
+
+flow_run = _table(
+    "flow_run",
+    Column("id", LargeBinary, primary_key=True),
+    Column("flow_id", LargeBinary, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("flow_version", Text),
+    Column("deployment_id", LargeBinary),
+    Column("parent_task_run_id", LargeBinary),
+    Column("idempotency_key", Text),
+    Column("entrypoint", Text),
+    Column("parameters", Text, nullable=False),
+    Column("parameters_pickle", LargeBinary),
+    Column("tags", Text),
+    Column("run_count", Integer, nullable=False),
+    Column("state_type", Text),
+    Column("state_name", Text),
+    Column("state_timestamp", Seconds),
+    Column("expected_start_time", Seconds),
+    Column("next_scheduled_start_time", Seconds),
+    Column("start_time", Seconds),
+    Column("end_time", Seconds),
+    Column("run_time_s", Seconds, nullable=False),
+    Column("result_type", Text),
+    Column("result_data", LargeBinary),
+    Column("history", LargeBinary, nullable=False),
+    Column("details", LargeBinary),
+    Column("owner", Text),
+    Column("fence", Integer, nullable=False, server_default=text("0")),
+    Column("lease_expires", Seconds),
+    Column("control", Text),
+)
+
+Index(
+    "flow_run_by_parent",
+    flow_run.c.parent_task_run_id,
+    sqlite_where=flow_run.c.parent_task_run_id.is_not(None),
+    postgresql_where=flow_run.c.parent_task_run_id.is_not(None),
+)
+
+Index(
+    "flow_run_by_idempotency_key",
+    flow_run.c.flow_id,
+    flow_run.c.idempotency_key,
+    unique=True,
+    sqlite_where=flow_run.c.idempotency_key.is_not(None),
+    postgresql_where=flow_run.c.idempotency_key.is_not(None),
+)
+
+task_run = _table(
+    "task_run",
+    Column("flow_run_id", LargeBinary, primary_key=True),
+    Column("id", LargeBinary, primary_key=True),
+    Column("task_key", Text, nullable=False),
+    Column("dynamic_key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("state_type", Text),
+    Column("state_name", Text),
+    Column("state_timestamp", Seconds),
+    Column("run_count", Integer, nullable=False),
+    Column("expected_start_time", Seconds),
+    Column("next_scheduled_start_time", Seconds),
+    Column("start_time", Seconds),
+    Column("end_time", Seconds),
+    Column("run_time_s", Seconds, nullable=False),
+    Column("tags", Text),
+    Column("fingerprint", LargeBinary),
+    Column("cache_key", Text),
+    Column("result_type", Text),
+    Column("result_data", LargeBinary),
+    Column("history", LargeBinary, nullable=False),
+    Column("details", LargeBinary),
+)
+
+log = _table(
+    "log",
+    Column("flow_run_id", LargeBinary, primary_key=True),
+    Column("id", LargeBinary, primary_key=True),
+    Column("task_run_id", LargeBinary),
+    Column("name", Text, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("timestamp", Seconds, nullable=False),
+)
+
+cache_entry = _table(
+    "cache_entry",
+    Column("key", Text, primary_key=True),
+    Column("flow_run_id", LargeBinary, nullable=False),
+    Column("task_run_id", LargeBinary, nullable=False),
+    Column("expires", Seconds),
+)
+
+# Documents are few and large, for which SQLite's tables with row numbers are the better kind.
+block_document = Table(
+    "block_document",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    Column("type_slug", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("created", Seconds, nullable=False),
+    Column("updated", Seconds, nullable=False),
+    UniqueConstraint("type_slug", "name"),
+)

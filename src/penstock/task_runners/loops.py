@@ -1,0 +1,213 @@
+"""Event loops for async tasks: the caller's where there is one, else one in the background.
+
+Imported when an async function is first run, because asyncio alone costs more than the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from penstock.task_runners.calls import Call, Outcome
+from penstock.task_runners.waiting import block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+async def perform_async(call: Call) -> Outcome:
+    """Make a call of an async function on the running loop."""
+    inside = call.inside
+    token = None if inside is None else inside.variable.set(inside)
+    scope: asyncio.Timeout | None = None
+    try:
+        if call.timeout_s:
+            async with asyncio.timeout(call.timeout_s) as scope:
+                return Outcome(await call.fn(*call.args, **call.kwargs))
+        return Outcome(await call.fn(*call.args, **call.kwargs))
+    except BaseException as error:  # noqa: BLE001 - a body's exception is a value
+        return Outcome(error=error, timed_out=scope is not None and scope.expired())
+    finally:
+        if token is not None and inside is not None:
+            inside.variable.reset(token)
+
+
+class RunningCall:
+    """A call that was put on a loop; `cancel()` stops it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._task: asyncio.Task[None] | None = None
+        self._cancelled = False
+
+    def begin(self, call: Call, done: Callable[[Outcome], None]) -> None:
+        """Make the call. Runs on the loop's thread."""
+        if self._cancelled:
+            done(Outcome(error=asyncio.CancelledError()))
+            return
+
+        async def perform_and_tell() -> None:
+            done(await perform_async(call))
+
+        context = call.context or contextvars.copy_context()
+        self._task = self._loop.create_task(perform_and_tell(), context=context)
+
+    def fire(self) -> None:
+        """Cancel the call. May be called from any thread."""
+        self._cancelled = True
+
+        def cancel() -> None:
+            if self._task is not None:
+                self._task.cancel()
+
+        self._loop.call_soon_threadsafe(cancel)
+
+
+def start_on_loop(
+    call: Call, loop: asyncio.AbstractEventLoop, done: Callable[[Outcome], None]
+) -> None:
+    """Make a call of an async function on `loop`, and hand its outcome to `done` there."""
+    running = RunningCall(loop)
+    call.deadline = running  # pyright: ignore[reportAttributeAccessIssue] - both can be fired
+    if running_loop() is loop:
+        running.begin(call, done)
+    else:
+        loop.call_soon_threadsafe(running.begin, call, done)
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Give the loop that runs in this thread, if one does."""
+    return asyncio._get_running_loop()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+class _LoopThread:
+    """A daemon thread with an event loop."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.blocked = 0
+        self.thread = threading.Thread(
+            target=self._run, name="penstock-loop", daemon=True
+        )
+        self.thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+
+_loop_threads: list[_LoopThread] = []
+_making = threading.Lock()
+
+
+def background_loop() -> asyncio.AbstractEventLoop:
+    """Give the loop in the background for async tasks of sync code, started on first need.
+
+    A loop whose thread is itself waiting in sync code gets no more to do: what it waits for might
+    be just that. Then the next one is used.
+    """
+    with _making:
+        for thread in _loop_threads:
+            if not thread.blocked and thread.thread is not threading.current_thread():
+                return thread.loop
+        made = _LoopThread()
+        _loop_threads.append(made)
+        return made.loop
+
+
+class _Blocking:
+    """Marks the loop of this thread, if it is one in the background, as waiting."""
+
+    def __enter__(self) -> None:
+        self._thread = next(
+            (t for t in _loop_threads if t.thread is threading.current_thread()), None
+        )
+        if self._thread is not None:
+            self._thread.blocked += 1
+
+    def __exit__(self, *_error: object) -> None:
+        if self._thread is not None:
+            self._thread.blocked -= 1
+
+
+def blocking_this_loop() -> _Blocking:
+    """Say that this thread waits in the block, so that its loop is given nothing more."""
+    return _Blocking()
+
+
+def run_blocking(call: Call) -> Outcome:
+    """Make a call of an async function from sync code, and wait for its outcome."""
+    outcomes: list[Outcome] = []
+    finished = threading.Lock()
+    finished.acquire()  # noqa: SIM115 - released when the call is over
+
+    def done(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        finished.release()
+
+    if call.context is None:
+        call.context = contextvars.copy_context()
+    with blocking_this_loop():
+        start_on_loop(call, background_loop(), done)
+        block(finished)
+    return outcomes[0]
+
+
+def run_in_own_loop(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run a coroutine to its end in a new thread with a loop of its own, and give its value."""
+    values: list[Any] = []
+    errors: list[BaseException] = []
+    finished = threading.Lock()
+    finished.acquire()  # noqa: SIM115 - released when the coroutine is over
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            values.append(context.run(asyncio.run, work()))
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            errors.append(error)
+        finally:
+            finished.release()
+
+    with blocking_this_loop():
+        threading.Thread(target=run, name="penstock-async-flow", daemon=True).start()
+        block(finished)
+    if errors:
+        raise errors[0]
+    return values[0]
+
+
+class Waitable(Protocol):
+    """What can be waited for on a loop: a future of a task run."""
+
+    def add_done_callback(self, call: Callable[[Any], None]) -> None:
+        """Call `call` when it is over."""
+        ...
+
+
+async def wait_for_done(waitable: Waitable, timeout_s: float | None = None) -> bool:
+    """Wait on the running loop until it is over; tell whether it was within `timeout_s`."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    def from_any_thread(_waitable: Any) -> None:
+        try:
+            loop.call_soon_threadsafe(wake)
+        except RuntimeError:
+            # The loop is closed: nobody waits any more.
+            return
+
+    waitable.add_done_callback(from_any_thread)
+    done, _pending = await asyncio.wait([ready], timeout=timeout_s)
+    return bool(done)
+
+
+async def sleep(seconds: float) -> None:
+    """Wait on the running loop."""
+    await asyncio.sleep(max(seconds, 0.0))
