@@ -76,7 +76,8 @@ def check_signature(fn: Callable[..., Any] | Parameters) -> None:
     """
     own = Parameters.of(fn)
     for name, annotation in own.annotations.items():
-        if isinstance(annotation, str) or is_surely_valid(annotation):
+        has_field = _is_field_info(own.defaults.get(name))
+        if isinstance(annotation, str) or (is_surely_valid(annotation) and not has_field):
             continue
         try:
             _model_of(own, name, annotation)
@@ -121,7 +122,8 @@ def _make_validator(own: Parameters, name: str, annotation: Any) -> Callable[[An
         annotation = tuple[annotation, ...]
     elif name == own.var_keyword:
         annotation = dict[str, annotation]
-    fit = fitter_of(annotation)
+    has_field = _is_field_info(own.defaults.get(name))
+    fit = None if has_field else fitter_of(annotation)
 
     def validate(value: Any) -> Any:
         if fit is not None:
