@@ -20,8 +20,7 @@ from penstock.results.storage import resolve_storage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from penstock.serializers import Serializer
-
+    from penstock.results.serializers import Serializer
     from penstock.results.storage import Storage
 
 INLINE_LIMIT_BYTES = 65536
@@ -170,7 +169,9 @@ class ResultFactory:
             ) from error
 
     def _serializer(self) -> Serializer:
-        from penstock.serializers import resolve_serializer  # needed only for results in storage
+        from penstock.results.serializers import (
+            resolve_serializer,  # needed only for results in storage
+        )
 
         return resolve_serializer(self.serializer)
 

@@ -13,8 +13,7 @@ from penstock.results.objects import ABSENT, BaseResult, Record
 from penstock.results.storage import Descriptor, describe_storage, find_storage, storage_name
 
 if TYPE_CHECKING:
-    from penstock.serializers import Serializer
-
+    from penstock.results.serializers import Serializer
     from penstock.results.storage import Storage
 
 _BASE64 = "base64"
@@ -109,7 +108,9 @@ class PersistedResultBlob:
         Raises:
             UnreadableResult: the serializer is not known here, or cannot read the data.
         """
-        from penstock.serializers import Serializer  # needed only where results are in storage
+        from penstock.results.serializers import (
+            Serializer,  # needed only where results are in storage
+        )
 
         try:
             serializer = Serializer(**self.serializer)

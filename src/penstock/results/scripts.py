@@ -7,7 +7,9 @@ and the fingerprint of a task's inputs ask here which names are one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +87,39 @@ def modules_known_as(name: str) -> Iterator[ModuleType]:
     for module in scripts:
         if _stem(module) == wanted:
             yield module
+
+
+def import_by_path(path: str) -> Any:
+    """Import what `path` names: a module's name, a dot, and a name in it.
+
+    Parameters:
+        path: e.g. `shop.orders.Order`. A script may go by any of its names.
+
+    Raises:
+        ValueError: there is no such thing.
+
+    Example:
+        >>> import_by_path("pathlib.Path").__name__
+        'Path'
+    """
+    parts = path.split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        module_name, qualname = ".".join(parts[:length]), ".".join(parts[length:])
+        for module in _modules_called(module_name):
+            try:
+                return find_attribute(module, qualname)
+            except AttributeError:
+                continue
+    raise ValueError(
+        f"There is nothing to import at {path!r}: its code was renamed, moved or is not installed"
+        " here. A path is a module's name, a dot, and a name in the module."
+    )
+
+
+def _modules_called(name: str) -> Iterator[ModuleType]:
+    with contextlib.suppress(ImportError):  # perhaps a script that goes by another name here
+        yield importlib.import_module(name)
+    yield from modules_known_as(name)
 
 
 def find_attribute(module: ModuleType, qualname: str) -> Any:
