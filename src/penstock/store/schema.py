@@ -25,7 +25,7 @@ from sqlalchemy import (
 metadata = MetaData()
 
 # Seconds since the epoch need all of a double's digits; SQLite's REAL is one.
-Seconds = Double().with_variant(REAL(), "sqlite")
+SECONDS = Double[float]().with_variant(REAL(), "sqlite")
 
 
 def _table(name: str, *parts: Any) -> Table:
@@ -37,7 +37,7 @@ flow = _table(
     Column("id", LargeBinary, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("tags", Text),
-    Column("created", Seconds, nullable=False),
+    Column("created", SECONDS, nullable=False),
 )
 
 flow_run = _table(
@@ -56,19 +56,19 @@ flow_run = _table(
     Column("run_count", Integer, nullable=False),
     Column("state_type", Text),
     Column("state_name", Text),
-    Column("state_timestamp", Seconds),
-    Column("expected_start_time", Seconds),
-    Column("next_scheduled_start_time", Seconds),
-    Column("start_time", Seconds),
-    Column("end_time", Seconds),
-    Column("run_time_s", Seconds, nullable=False),
+    Column("state_timestamp", SECONDS),
+    Column("expected_start_time", SECONDS),
+    Column("next_scheduled_start_time", SECONDS),
+    Column("start_time", SECONDS),
+    Column("end_time", SECONDS),
+    Column("run_time_s", SECONDS, nullable=False),
     Column("result_type", Text),
     Column("result_data", LargeBinary),
     Column("history", LargeBinary, nullable=False),
     Column("details", LargeBinary),
     Column("owner", Text),
     Column("fence", Integer, nullable=False, server_default=text("0")),
-    Column("lease_expires", Seconds),
+    Column("lease_expires", SECONDS),
     Column("control", Text),
 )
 
@@ -97,13 +97,13 @@ task_run = _table(
     Column("name", Text, nullable=False),
     Column("state_type", Text),
     Column("state_name", Text),
-    Column("state_timestamp", Seconds),
+    Column("state_timestamp", SECONDS),
     Column("run_count", Integer, nullable=False),
-    Column("expected_start_time", Seconds),
-    Column("next_scheduled_start_time", Seconds),
-    Column("start_time", Seconds),
-    Column("end_time", Seconds),
-    Column("run_time_s", Seconds, nullable=False),
+    Column("expected_start_time", SECONDS),
+    Column("next_scheduled_start_time", SECONDS),
+    Column("start_time", SECONDS),
+    Column("end_time", SECONDS),
+    Column("run_time_s", SECONDS, nullable=False),
     Column("tags", Text),
     Column("fingerprint", LargeBinary),
     Column("cache_key", Text),
@@ -121,7 +121,7 @@ log = _table(
     Column("name", Text, nullable=False),
     Column("level", Integer, nullable=False),
     Column("message", Text, nullable=False),
-    Column("timestamp", Seconds, nullable=False),
+    Column("timestamp", SECONDS, nullable=False),
 )
 
 cache_entry = _table(
@@ -129,7 +129,7 @@ cache_entry = _table(
     Column("key", Text, primary_key=True),
     Column("flow_run_id", LargeBinary, nullable=False),
     Column("task_run_id", LargeBinary, nullable=False),
-    Column("expires", Seconds),
+    Column("expires", SECONDS),
 )
 
 # Documents are few and large, for which SQLite's tables with row numbers are the better kind.
@@ -140,7 +140,7 @@ block_document = Table(
     Column("type_slug", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("data", Text, nullable=False),
-    Column("created", Seconds, nullable=False),
-    Column("updated", Seconds, nullable=False),
+    Column("created", SECONDS, nullable=False),
+    Column("updated", SECONDS, nullable=False),
     UniqueConstraint("type_slug", "name"),
 )

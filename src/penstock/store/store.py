@@ -29,6 +29,21 @@ T = TypeVar("T")
 _SQLITE = "sqlite:///"
 
 
+def sqlite_path(url: str) -> Path:
+    """Give the file that a store's URL names.
+
+    Raises:
+        StoreError: the URL is not understood.
+    """
+    if not url.startswith(_SQLITE):
+        message = (
+            f"PENSTOCK_STORE_URL={url!r} is not understood. Give sqlite:/// and a path, for"
+            " example sqlite:////home/me/.penstock/penstock.db (four slashes: an absolute path)."
+        )
+        raise StoreError(message)
+    return Path(url[len(_SQLITE) :]).expanduser()
+
+
 class Store:
     """The records of one database.
 
@@ -41,14 +56,8 @@ class Store:
     """
 
     def __init__(self, url: str, durability: str = "normal", busy_timeout_s: float = 30.0) -> None:
-        if not url.startswith(_SQLITE):
-            message = (
-                f"PENSTOCK_STORE_URL={url!r} is not understood. Give sqlite:/// and a path, for"
-                " example sqlite:////home/me/.penstock/penstock.db (four slashes: an absolute path)."
-            )
-            raise StoreError(message)
         self.url = url
-        self.path = Path(url[len(_SQLITE) :]).expanduser()
+        self.path = sqlite_path(url)
         self._dialect = SqliteDialect(self.path, durability, busy_timeout_s)
         self.journal = Journal(self._dialect)
         self.commit = self.journal.commit

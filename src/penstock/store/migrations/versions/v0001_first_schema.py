@@ -25,7 +25,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-Seconds = Double().with_variant(REAL(), "sqlite")
+SECONDS = Double[float]().with_variant(REAL(), "sqlite")
 
 
 def upgrade() -> None:
@@ -35,7 +35,7 @@ def upgrade() -> None:
         Column("id", LargeBinary, nullable=False),
         Column("name", Text, nullable=False),
         Column("tags", Text),
-        Column("created", Seconds, nullable=False),
+        Column("created", SECONDS, nullable=False),
         PrimaryKeyConstraint("id"),
         UniqueConstraint("name"),
     )
@@ -49,7 +49,7 @@ def upgrade() -> None:
         Column("name", Text, nullable=False),
         Column("level", Integer, nullable=False),
         Column("message", Text, nullable=False),
-        Column("timestamp", Seconds, nullable=False),
+        Column("timestamp", SECONDS, nullable=False),
         PrimaryKeyConstraint("flow_run_id", "id"),
     )
     _create(
@@ -57,7 +57,7 @@ def upgrade() -> None:
         Column("key", Text, nullable=False),
         Column("flow_run_id", LargeBinary, nullable=False),
         Column("task_run_id", LargeBinary, nullable=False),
-        Column("expires", Seconds),
+        Column("expires", SECONDS),
         PrimaryKeyConstraint("key"),
     )
     op.create_table(
@@ -66,8 +66,8 @@ def upgrade() -> None:
         Column("type_slug", Text, nullable=False),
         Column("name", Text, nullable=False),
         Column("data", Text, nullable=False),
-        Column("created", Seconds, nullable=False),
-        Column("updated", Seconds, nullable=False),
+        Column("created", SECONDS, nullable=False),
+        Column("updated", SECONDS, nullable=False),
         PrimaryKeyConstraint("id"),
         UniqueConstraint("type_slug", "name"),
     )
@@ -94,19 +94,19 @@ def _create_flow_run() -> None:
         Column("run_count", Integer, nullable=False),
         Column("state_type", Text),
         Column("state_name", Text),
-        Column("state_timestamp", Seconds),
-        Column("expected_start_time", Seconds),
-        Column("next_scheduled_start_time", Seconds),
-        Column("start_time", Seconds),
-        Column("end_time", Seconds),
-        Column("run_time_s", Seconds, nullable=False),
+        Column("state_timestamp", SECONDS),
+        Column("expected_start_time", SECONDS),
+        Column("next_scheduled_start_time", SECONDS),
+        Column("start_time", SECONDS),
+        Column("end_time", SECONDS),
+        Column("run_time_s", SECONDS, nullable=False),
         Column("result_type", Text),
         Column("result_data", LargeBinary),
         Column("history", LargeBinary, nullable=False),
         Column("details", LargeBinary),
         Column("owner", Text),
         Column("fence", Integer, nullable=False, server_default=text("0")),
-        Column("lease_expires", Seconds),
+        Column("lease_expires", SECONDS),
         Column("control", Text),
         PrimaryKeyConstraint("id"),
     )
@@ -139,13 +139,13 @@ def _create_task_run() -> None:
         Column("name", Text, nullable=False),
         Column("state_type", Text),
         Column("state_name", Text),
-        Column("state_timestamp", Seconds),
+        Column("state_timestamp", SECONDS),
         Column("run_count", Integer, nullable=False),
-        Column("expected_start_time", Seconds),
-        Column("next_scheduled_start_time", Seconds),
-        Column("start_time", Seconds),
-        Column("end_time", Seconds),
-        Column("run_time_s", Seconds, nullable=False),
+        Column("expected_start_time", SECONDS),
+        Column("next_scheduled_start_time", SECONDS),
+        Column("start_time", SECONDS),
+        Column("end_time", SECONDS),
+        Column("run_time_s", SECONDS, nullable=False),
         Column("tags", Text),
         Column("fingerprint", LargeBinary),
         Column("cache_key", Text),
