@@ -13,7 +13,8 @@ from penstock.results.objects import LiteralResult
 from penstock.rules import Facts
 from penstock.states import State, StateDetails, StateType
 
-NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
+# Far ahead, so that states made while a test runs are made before it.
+NOW = datetime(2100, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def state_of(kind, *, name="", data=None, message=None, **details):
