@@ -42,9 +42,9 @@ def is_async_fn(fn: Any) -> bool:
             break
     if inspect.iscoroutinefunction(fn):
         return True
-    if inspect.isroutine(fn) or inspect.isclass(fn):
+    if inspect.isroutine(fn) or inspect.isclass(fn) or not callable(fn):
         return False
-    return inspect.iscoroutinefunction(getattr(type(fn), "__call__", None))  # noqa: B004
+    return inspect.iscoroutinefunction(fn.__class__.__call__)
 
 
 def is_in_async_code() -> bool:

@@ -163,6 +163,7 @@ class _Walk:
     def visit(self, expr: Any, depth: int, context: dict[str, Any] | None) -> Any:
         if id(expr) in self.open_parts:
             return expr
+        result: object
         try:
             if context is None:
                 result = self.visit_fn(expr)
@@ -246,10 +247,10 @@ def _into_dataclass(walk: _Walk, expr: Any, depth: int, context: dict[str, Any] 
 def _into_model(walk: _Walk, expr: Any, depth: int, context: dict[str, Any] | None) -> Any:
     """Look into a pydantic model, of pydantic 2 or 1: its fields and its extras."""
     is_v2 = hasattr(expr, "__pydantic_fields_set__")
-    cls: Any = type(expr)
-    fields: dict[str, Any] = cls.model_fields if is_v2 else cls.__fields__
-    extras: dict[str, Any] = (expr.__pydantic_extra__ or {}) if is_v2 else vars(expr)
-    names = [name for name in dict.fromkeys((*fields, *extras)) if hasattr(expr, name)]
+    fields: dict[str, Any] = expr.__class__.model_fields if is_v2 else expr.__fields__
+    extras: dict[str, Any] | None = expr.__pydantic_extra__ if is_v2 else expr.__dict__
+    known = {**fields, **(extras or {})}
+    names = [name for name in known if hasattr(expr, name)]
     parts = [getattr(expr, name) for name in names]
     results = walk.visit_all(parts, depth, context)
     if not _differ(parts, results):
@@ -288,11 +289,11 @@ def _differ(parts: list[Any], results: list[Any]) -> bool:
     return any(part is not result for part, result in zip(parts, results, strict=True))
 
 
-def _find_look_into(expr: Any) -> _LookInto | None:
+def _find_look_into(expr: object) -> _LookInto | None:
     """Find how to look into an expression whose exact type is not in the table."""
     if isinstance(expr, BaseAnnotation):
         return _into_annotation
-    cls: Any = type(expr)
+    cls = type(expr)
     if hasattr(cls, "__dataclass_fields__"):
         return _into_dataclass
     if _is_model(expr):

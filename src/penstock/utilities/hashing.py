@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import copyreg
 import hashlib
+import sys
 import types
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.exceptions import PenstockException
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 __all__ = ["HashError", "file_hash", "hash_arguments", "hash_objects", "stable_hash"]
 
 _DIGEST_BYTES = 16
 _PLAIN = frozenset({bool, float, str, types.NoneType})
-"""Types whose `repr` tells type and value; int has its own way, as its `repr` is limited."""
+"""Types whose `repr` tells type and value."""
+
+_PLAIN_OR_INT = _PLAIN | {int}
+"""The same for int, but `repr` refuses ints of more than some thousand digits."""
 
 
 class HashError(PenstockException, ValueError):
@@ -125,15 +128,15 @@ class _Hasher:
         except RecursionError:
             raise HashError(path, "it is nested too deeply") from None
 
-    def digest(self, value: Any, path: str) -> bytes:
-        """Return the digest of a value: of one met before, the same; of one around it, its depth."""
+    def digest(self, value: object, path: str) -> bytes:
+        """Return the digest of a value; one that contains itself counts by its depth there."""
         cls = type(value)
         if cls in _PLAIN:
             return _digest(b"plain", [repr(value).encode("utf-8", "surrogatepass")])
         if cls is int:
             return _digest(b"int", [b"%x" % value])
         if cls is bytes:
-            return _digest(b"bytes", [value])
+            return _digest(b"bytes", [cast("bytes", value)])
         key = id(value)
         if key in self.known:
             return self.known[key][0]
@@ -162,14 +165,19 @@ class _Hasher:
 
 def _hash_list(hasher: _Hasher, value: list[Any] | tuple[Any, ...], path: str) -> bytes:
     tag = type(value).__name__.encode()
-    if value and len(value) > 1 and _PLAIN.issuperset(map(type, value)):
-        # One `repr` for all is a hundred times faster, and as exact.
-        return _digest(tag + b" of plain", [repr(list(value)).encode("utf-8", "surrogatepass")])
+    if value and _PLAIN_OR_INT.issuperset(cast("Iterable[Any]", map(type, value))):
+        try:
+            # One `repr` for all is a hundred times faster, and as exact.
+            text = repr(value)
+        except ValueError:  # an int of thousands of digits
+            pass
+        else:
+            return _digest(tag + b" of plain", [text.encode("utf-8", "surrogatepass")])
     return _digest(tag, hasher.elements(value, path))
 
 
 def _hash_set(hasher: _Hasher, value: set[Any] | frozenset[Any], path: str) -> bytes:
-    digests = [hasher.digest(element, f"{path}{{{element!r}}}") for element in value]
+    digests = [hasher.digest(element, f"an element of {path}") for element in value]
     return _digest(type(value).__name__.encode(), sorted(digests))
 
 
@@ -183,9 +191,12 @@ def _hash_module(hasher: _Hasher, value: types.ModuleType, path: str) -> bytes:
 
 
 def _hash_function(hasher: _Hasher, value: types.FunctionType, path: str) -> bytes:
+    module = value.__module__ or ""
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return _digest(b"function", [module.encode(), value.__qualname__.encode()])
     cells = [cell for cell in value.__closure__ or () if _is_filled(cell)]
     parts = [
-        value.__module__ or "",
+        module,
         value.__qualname__,
         value.__code__,
         value.__defaults__,
@@ -203,7 +214,7 @@ def _hash_code(hasher: _Hasher, value: types.CodeType, path: str) -> bytes:
 def _hash_object(hasher: _Hasher, value: Any, path: str) -> bytes:
     """Hash an object by what pickle would make it from."""
     if isinstance(value, type):
-        return _digest(b"class", [value.__module__.encode(), value.__qualname__.encode()])
+        return _digest(b"class", [f"{value.__module__}:{value.__qualname__}".encode()])
     reduced = _reduced(value, path)
     if isinstance(reduced, str):
         module = getattr(value, "__module__", None) or ""
@@ -231,8 +242,9 @@ def _hash_state(hasher: _Hasher, state: Any, path: str) -> bytes:
     return _digest(b"state", digests)
 
 
-def _reduced(value: Any, path: str) -> Any:
-    how = cast("Callable[[Any], Any] | None", copyreg.dispatch_table.get(type(value)))
+def _reduced(value: object, path: str) -> Any:
+    table = cast("dict[Any, Callable[[Any], Any]]", copyreg.dispatch_table)
+    how = table.get(type(value))
     try:
         return how(value) if how is not None else value.__reduce_ex__(4)
     except RecursionError:
