@@ -1,0 +1,26 @@
+"""Logs of runs: loggers for them, how they are set up, and the buffer on their way to the store.
+
+Reading this room: `run_loggers` makes loggers, `printing` logs prints, `switching` turns loggers
+off; `configuration` sets up `handlers` (to the console, to the `buffer`) and `formatters`.
+"""
+
+from __future__ import annotations
+
+from penstock.logging.buffer import drain, give_back, on_overflow, pending, put_rows
+from penstock.logging.configuration import setup_logging
+from penstock.logging.printing import ensure_print_is_patched
+from penstock.logging.run_loggers import get_logger, get_run_logger
+from penstock.logging.switching import LogEavesdropper
+
+__all__ = [
+    "LogEavesdropper",
+    "drain",
+    "ensure_print_is_patched",
+    "get_logger",
+    "get_run_logger",
+    "give_back",
+    "on_overflow",
+    "pending",
+    "put_rows",
+    "setup_logging",
+]

@@ -1,0 +1,87 @@
+"""How a record reads on the console: by whether a flow run, a task run or neither logged it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TIME_FORMAT = "%H:%M:%S"
+START = "%(asctime)s.%(msecs)03d | %(levelname)-7s | "
+STANDARD_FORMAT = START + "%(name)s - %(message)s"
+FLOW_RUN_FORMAT = START + "Flow run %(flow_run_name)r - %(message)s"
+TASK_RUN_FORMAT = START + "Task run %(task_run_name)r - %(message)s"
+
+_Style = Literal["%", "{", "$"]
+
+
+class PenstockFormatter(logging.Formatter):
+    """Formats the records of flow runs and of task runs by formats of their own.
+
+    Args:
+        format: For records that belong to no run.
+        datefmt: For the time of all of them.
+        style: The style of all formats: `%`, `{` or `$`.
+        validate: Whether to refuse a format that is not of the style.
+        defaults: Values of fields that a record may not have.
+        task_run_fmt: For records of task runs; None means `format`.
+        flow_run_fmt: For records of flow runs; None means `format`.
+
+    Example:
+        >>> record = logging.makeLogRecord({"msg": "hello", "flow_run_name": "brave-otter"})
+        >>> PenstockFormatter("%(message)s", flow_run_fmt="%(flow_run_name)s: %(message)s").format(
+        ...     record
+        ... )
+        'brave-otter: hello'
+    """
+
+    def __init__(
+        self,
+        format: str | None = None,  # noqa: A002 - the key it has in logging configurations
+        datefmt: str | None = None,
+        style: _Style = "%",
+        *,
+        validate: bool = True,
+        defaults: Mapping[str, Any] | None = None,
+        task_run_fmt: str | None = None,
+        flow_run_fmt: str | None = None,
+    ) -> None:
+        def styled(text: str | None) -> logging.PercentStyle | None:
+            if text is None:
+                return None
+            made = logging.Formatter(text, style=style, validate=validate, defaults=defaults)
+            return made._style  # noqa: SLF001 - there is no other way to two formats
+
+        super().__init__(format, datefmt, style, validate, defaults=defaults)
+        self._for_flow_runs = styled(flow_run_fmt)
+        self._for_task_runs = styled(task_run_fmt)
+        self._second: tuple[int, str] = (-1, "")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Format by what the record belongs to."""
+        fields = record.__dict__
+        if self._for_task_runs is not None and fields.get("task_run_name") is not None:
+            return self._for_task_runs.format(record)
+        if self._for_flow_runs is not None and fields.get("flow_run_name") is not None:
+            return self._for_flow_runs.format(record)
+        return super().formatMessage(record)
+
+    def formatTime(  # noqa: N802 - logging's name
+        self, record: logging.LogRecord, datefmt: str | None = None
+    ) -> str:
+        """Format the time; within a second it is the same text."""
+        if datefmt is None:
+            return super().formatTime(record)
+        second = int(record.created)
+        known, text = self._second
+        if known != second:
+            text = time.strftime(datefmt, self.converter(record.created))
+            self._second = (second, text)
+        return text
+
+
+PrefectFormatter = PenstockFormatter
+"""The name that logging configurations made for Prefect use."""

@@ -1,0 +1,88 @@
+"""Prints as logs: what a run with `log_prints` prints goes through its run logger.
+
+`print` is replaced once for the process, by a function that looks at the run it is called in:
+the context says whether that run's prints are logged, so runs beside it are not disturbed.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from penstock.context import FlowRunContext, TaskRunContext
+from penstock.logging.run_loggers import get_run_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_lock = threading.RLock()
+_inside = threading.local()
+_original = builtins.print
+_patched_for_good = False
+_patches_open = 0
+
+
+def print_as_log(*args: Any, **kwargs: Any) -> None:
+    """Log what is printed, if the run that the caller is in has its prints logged; else print it.
+
+    Args:
+        *args: What `print` takes.
+        **kwargs: What `print` takes. With a `file` that is not a standard stream it is printed.
+    """
+    context = TaskRunContext.variable.get() or FlowRunContext.variable.get()
+    if (
+        context is None
+        or not context.log_prints
+        or kwargs.get("file") not in (None, sys.stdout, sys.stderr)
+        # A log handler may print: that is no print of the run's.
+        or getattr(_inside, "logging", False)
+    ):
+        _original(*args, **kwargs)
+        return
+    separator, end = kwargs.get("sep"), kwargs.get("end")
+    text = (" " if separator is None else separator).join(map(str, args))
+    _inside.logging = True
+    try:
+        logger = get_run_logger(context)
+        logger.info((text + ("" if end is None else end)).rstrip(), stacklevel=2)
+    finally:
+        _inside.logging = False
+
+
+def ensure_print_is_patched() -> None:
+    """Replace `print` for the rest of the process; later calls do nothing."""
+    global _patched_for_good  # noqa: PLW0603 - there is one `print`
+    if _patched_for_good:
+        return
+    with _lock:
+        _patched_for_good = True
+        _install()
+
+
+@contextmanager
+def patch_print() -> Generator[None]:
+    """Replace `print` while the block lasts, so that runs in it that log their prints can.
+
+    It stays replaced while another block is open, or where a run has asked for it.
+    """
+    global _patches_open  # noqa: PLW0603 - there is one `print`
+    with _lock:
+        _patches_open += 1
+        _install()
+    try:
+        yield
+    finally:
+        with _lock:
+            _patches_open -= 1
+            if not _patches_open and not _patched_for_good and builtins.print is print_as_log:
+                builtins.print = _original
+
+
+def _install() -> None:
+    global _original  # noqa: PLW0603 - there is one `print`
+    if builtins.print is not print_as_log:
+        _original = builtins.print
+        builtins.print = print_as_log
