@@ -18,7 +18,7 @@ from benchmarks.checks import WorkNotRecordedError, check_recorded
 from benchmarks.floors import bare_start, process_start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from benchmarks.rows import Row
 
@@ -108,7 +108,7 @@ def measure_round(result: Measured) -> None:
 
 
 @contextmanager
-def _workspace() -> Iterator[Path]:
+def _workspace() -> Generator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="penstock-bench-"))
     try:
         (folder / "home").mkdir()

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 from benchmarks.checks import check_recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 COUNTS = {"chain": 10_000, "async": 10_000, "fan": 10_000, "empty": 2_000}
 PLAIN_TIMES = 10
@@ -77,7 +77,7 @@ def _work(row: str) -> tuple[Callable[[int], object], Callable[[int], list[int]]
 
 
 @contextmanager
-def _profiled(profiles: list[cProfile.Profile]) -> Iterator[None]:
+def _profiled(profiles: list[cProfile.Profile]) -> Generator[None]:
     """Profile this thread and, where cProfile can, each thread that starts meanwhile."""
 
     def start_in_thread(*_: object) -> None:

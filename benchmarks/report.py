@@ -92,7 +92,7 @@ def replace_between(text: str, marker: str, body: str) -> str:
         message = f"the text must hold {begin} once, and after it {end} once"
         raise ValueError(message)
     head, rest = text.split(begin)
-    return f"{head}{begin}\n{body}\n{end}{rest.split(end)[1]}"
+    return f"{head}{begin}\n\n{body}\n\n{end}{rest.split(end)[1]}"
 
 
 def update_docs(marker: str, body: str) -> None:

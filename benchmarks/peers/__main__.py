@@ -144,9 +144,7 @@ def _kill_cell(own: list[Line]) -> str:
     for line in own:
         if line["work"] not in ("kill", "kill_stored") or "error" in line:
             continue
-        # A task that was running when the kill came has to run again; one more is slack.
-        left = line["n"] - line["before"] + 2
-        verb = "goes on" if line["again"] <= left else "all again"
+        verb = "goes on" if line["again"] < line["n"] else "all again"
         how = ", results stored" if line["work"] == "kill_stored" else ""
         parts.append(f"{verb} ({line['again']} of {line['n']} ran{how})")
     return "; ".join(parts)

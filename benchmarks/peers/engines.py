@@ -53,8 +53,14 @@ class Engine:
         return ""
 
 
-USUAL_COUNTS = {"chain": 1_000, "recorded": 500, "fan": 1_000, "flows": 100}
-USUAL_COUNTS |= {"kill": 200, "kill_stored": 200}
+USUAL_COUNTS = {
+    "chain": 1_000,
+    "recorded": 500,
+    "fan": 1_000,
+    "flows": 100,
+    "kill": 200,
+    "kill_stored": 200,
+}
 QUICK_PART, QUICK_LEAST = 10, 20
 
 PREFECT = {

@@ -18,14 +18,14 @@ from benchmarks.measure import ROOT
 from benchmarks.peers.engines import POSTGRES_VARIABLE, SCRIPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from benchmarks.peers.engines import Engine
 
 LEDGER_VARIABLE = "PENSTOCK_PEER_LEDGER"
+HOLD_VARIABLE = "PENSTOCK_PEER_HOLD"
 LEDGER = "ledger"
-# Between two looks at the ledger of a run that is about to be killed.
-POLL_S = 0.001
+POLL_S = 0.01
 SHOWN_ERROR_LINES = 5
 
 
@@ -62,50 +62,58 @@ class Lab:
             self._finished(engine, state, [*command, f"import {engine.module}"])
             return time.perf_counter() - begin
 
-    def _script(self, engine: Engine, state: Path, arguments: Sequence[str]) -> dict[str, Any]:
-        out = self._finished(engine, state, self._command(engine, arguments))
+    def _script(
+        self, engine: Engine, state: Path, arguments: Sequence[str], **more: str
+    ) -> dict[str, Any]:
+        out = self._finished(engine, state, self._command(engine, arguments), **more)
         lines = [line for line in out.splitlines() if line.startswith('{"version"')]
         if not lines:
             raise TrialFailedError("it printed no result")
         return json.loads(lines[-1])
 
     def _killed(self, engine: Engine, work: str, n: int, state: Path) -> dict[str, Any]:
-        """`kill -9` when half of the tasks have run, then run again; how many ran then."""
-        ledger = state / LEDGER
-        process = self._started(engine, state, self._command(engine, [work, str(n)]))
+        """`kill -9` when half of the tasks have run, then run again; how many ran then.
+
+        The task after the half does not end by itself, so that no engine is too fast to be killed.
+        """
+        ledger, half = state / LEDGER, n // 2
+        command = self._command(engine, [work, str(n)])
+        kept = {LEDGER_VARIABLE: str(ledger)}
+        process = self._started(engine, state, command, **kept, **{HOLD_VARIABLE: str(half)})
         deadline = time.monotonic() + self.timeout_s
-        while _lines(ledger) < n // 2 and process.poll() is None and time.monotonic() < deadline:
+        while process.poll() is None and time.monotonic() < deadline:
+            if ledger.with_suffix(".held").exists():
+                break
             time.sleep(POLL_S)
-        is_alive = process.poll() is None
+        is_held = process.poll() is None and ledger.with_suffix(".held").exists()
         _kill(process)
-        before = _lines(ledger)
-        if not is_alive or before < n // 2:
-            raise TrialFailedError(f"it was to be killed half way, after {before} of {n} tasks")
+        if not is_held:
+            raise TrialFailedError(f"task {half + 1} was not reached: {_end_of_stderr(state)}")
         begin = time.perf_counter()
-        self._script(engine, state, [work, str(n), "--again"])
+        self._script(engine, state, [work, str(n), "--again"], **kept)
         seconds = time.perf_counter() - begin
-        return {"seconds": seconds, "before": before, "again": _lines(ledger) - before}
+        return {"seconds": seconds, "before": half, "again": ledger.stat().st_size - half}
 
     def _command(self, engine: Engine, arguments: Sequence[str]) -> list[str]:
         script = SCRIPTS / engine.script
         return [str(engine.python(self.venvs)), str(script), *engine.arguments, *arguments]
 
     def _started(
-        self, engine: Engine, state: Path, command: Sequence[str]
+        self, engine: Engine, state: Path, command: Sequence[str], **more: str
     ) -> subprocess.Popen[str]:
         with (state / "stderr").open("w") as log:
             return subprocess.Popen(
                 command,
                 cwd=state,
-                env=self._environment(engine, state),
+                env=self._environment(engine, state) | more,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 start_new_session=True,
             )
 
-    def _finished(self, engine: Engine, state: Path, command: Sequence[str]) -> str:
-        process = self._started(engine, state, command)
+    def _finished(self, engine: Engine, state: Path, command: Sequence[str], **more: str) -> str:
+        process = self._started(engine, state, command, **more)
         try:
             out, _ = process.communicate(timeout=self.timeout_s)
         except subprocess.TimeoutExpired as error:
@@ -113,9 +121,7 @@ class Lab:
         finally:
             _kill(process)
         if process.returncode:
-            shown = (state / "stderr").read_text(errors="replace").splitlines()
-            end = "\n".join(shown[-SHOWN_ERROR_LINES:])
-            raise TrialFailedError(f"exit status {process.returncode}: {end}")
+            raise TrialFailedError(f"exit status {process.returncode}: {_end_of_stderr(state)}")
         return out
 
     def _environment(self, engine: Engine, state: Path) -> dict[str, str]:
@@ -128,11 +134,10 @@ class Lab:
         if engine.name.endswith("postgres"):
             name = f"bench_{os.getpid()}_{time.monotonic_ns()}"
             env["DBOS_SYSTEM_DATABASE_URL"] = f"{os.environ[POSTGRES_VARIABLE]}/{name}"
-        env[LEDGER_VARIABLE] = str(state / LEDGER)
         return env | {key: value.format(state=state) for key, value in engine.env.items()}
 
     @contextmanager
-    def _state(self, engine: Engine) -> Iterator[Path]:
+    def _state(self, engine: Engine) -> Generator[Path]:
         """Make a state folder for one trial: empty, or one in which a flow has run before."""
         state = Path(tempfile.mkdtemp(prefix=f"{engine.name}-", dir=self.root))
         try:
@@ -146,16 +151,13 @@ class Lab:
         if engine.name not in self.templates:
             template = Path(tempfile.mkdtemp(prefix=f"first-{engine.name}-", dir=self.root))
             self._script(engine, template, ["cold", "1"])
-            (template / LEDGER).unlink(missing_ok=True)
             self.templates[engine.name] = template
         return self.templates[engine.name]
 
 
-def _lines(ledger: Path) -> int:
-    try:
-        return ledger.stat().st_size
-    except FileNotFoundError:
-        return 0
+def _end_of_stderr(state: Path) -> str:
+    lines = (state / "stderr").read_text(errors="replace").splitlines()
+    return "\n".join(lines[-SHOWN_ERROR_LINES:])
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     Prepare = Callable[[argparse.Namespace], Callable[[], object]]
 
 LEDGER_VARIABLE = "PENSTOCK_PEER_LEDGER"
+# After so many tasks the next one waits to be killed.
+HOLD_VARIABLE = "PENSTOCK_PEER_HOLD"
+HOLD_S = 600
 WITHOUT_WARM_UP = ("cold", "kill", "kill_stored")
 
 
@@ -70,12 +73,15 @@ def value_of(work: str, n: int) -> int | None:
 
 def inc(x: int) -> int:
     """Do the work of every task: note that it ran, where a ledger is kept, and count up."""
-    ledger = os.environ.get(LEDGER_VARIABLE)
-    if ledger:
-        # One write to a file opened for appending, so that a kill leaves a true count.
-        descriptor = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.write(descriptor, b"\n")
-        os.close(descriptor)
+    name = os.environ.get(LEDGER_VARIABLE)
+    if name:
+        ledger = Path(name)
+        hold_after = int(os.environ.get(HOLD_VARIABLE, "0"))
+        if hold_after and ledger.exists() and ledger.stat().st_size >= hold_after:
+            ledger.with_suffix(".held").touch()
+            time.sleep(HOLD_S)
+        with ledger.open("ab") as file:
+            file.write(b"\n")
     return x + 1
 
 
