@@ -5,6 +5,7 @@ The encoder and decoder that `JSONSerializer` uses unless told otherwise.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, cast
 
 import msgspec
@@ -13,6 +14,7 @@ from penstock.results.scripts import import_by_path
 
 _CLASS = "__class__"
 _DICT = "builtins.dict"
+_SETS = frozenset({set, frozenset})
 
 
 def json_object_encoder(value: Any) -> dict[str, Any]:
@@ -33,6 +35,11 @@ def json_object_encoder(value: Any) -> dict[str, Any]:
         )
     if isinstance(value, BaseException):
         return {_CLASS: path, "message": str(value)}
+    if kind in _SETS:
+        return {_CLASS: path, "data": [with_plain_keys(element) for element in value]}
+    if dataclasses.is_dataclass(kind):
+        shallow = {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
+        return {_CLASS: path, "data": with_plain_keys(shallow)}
     if hasattr(kind, "model_dump"):
         return {_CLASS: path, "data": value.model_dump(mode="json")}
     try:
@@ -64,9 +71,14 @@ def json_object_decoder(found: dict[str, Any]) -> Any:
     if path == _DICT:
         return {_hashable(key): value for key, value in found["data"]}
     kind = import_by_path(path)
-    if "message" in found:
-        return kind(found["message"])
-    data = found["data"]
+    return kind(found["message"]) if "message" in found else _made(kind, found["data"])
+
+
+def _made(kind: Any, data: Any) -> Any:
+    if kind in _SETS:
+        return kind(map(_hashable, data))
+    if dataclasses.is_dataclass(kind):
+        return _made_dataclass(cast("type[Any]", kind), data)
     if hasattr(kind, "model_validate"):
         return kind.model_validate(data)
     try:
@@ -75,6 +87,15 @@ def json_object_decoder(found: dict[str, Any]) -> Any:
         from pydantic import TypeAdapter  # heavy, and only for what msgspec does not know
 
         return TypeAdapter(kind).validate_python(data)
+
+
+def _made_dataclass(kind: type[Any], data: dict[str, Any]) -> Any:
+    fields = dataclasses.fields(kind)
+    made = kind(**{field.name: data[field.name] for field in fields if field.init})
+    for field in fields:
+        if not field.init:
+            object.__setattr__(made, field.name, data[field.name])  # it may be frozen
+    return made
 
 
 def with_plain_keys(value: Any) -> Any:

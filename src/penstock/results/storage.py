@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
@@ -149,7 +148,6 @@ class _Loaders:
 
 
 _loaders: _Loaders | None = None
-_loaders_lock = threading.Lock()
 
 
 def set_block_loader(
@@ -167,10 +165,9 @@ def set_block_loader(
 
 def _get_loaders() -> _Loaders:
     if _loaders is None:
-        with _loaders_lock:
-            # An upper floor plugs itself in. It is imported by name, when a storage is named that
-            # needs it: a result may be read in a process that never imported it.
-            importlib.import_module("penstock.filesystems")
+        # An upper floor plugs itself in. It is imported by name, when a storage is named that
+        # needs it: a result may be read in a process that never imported it.
+        importlib.import_module("penstock.filesystems")
     assert _loaders is not None
     return _loaders
 
