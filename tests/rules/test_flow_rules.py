@@ -357,6 +357,7 @@ class TestHandleResumingPausedFlows:
         run = make.flow_run(state, deployment_id=uuid4())
         answer = decide_flow(run, Cancelling(), make.facts())
         assert (answer.status, answer.state.type) == (Status.REJECT, "FAILED")
+        assert "never resumed" in answer.reason
 
 
 class TestScheduledTime:

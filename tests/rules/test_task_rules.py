@@ -143,6 +143,12 @@ class TestCacheRetrieval:
         assert answer.state.name == "Cached"
         assert answer.state.state_details.cache_expiration == make.NOW + MINUTE
 
+    def test_a_run_that_has_its_own_recorded_result_keeps_it(self, make):
+        run = make.task_run(make.state("COMPLETED", data=make.stored))
+        proposed = make.state("RUNNING", cache_key="k")
+        answer = decide_task(run, proposed, make.facts(cached=self.cached(make)))
+        assert "its result is recorded" in refused(answer, Status.REJECT).reason
+
     @pytest.mark.parametrize(
         ("wanted", "entry"),
         [
