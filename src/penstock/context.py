@@ -77,6 +77,14 @@ class ContextModel:
         self.variable.reset(self._token)
         self._token = None
 
+    def activate(self) -> Any:
+        """Set the context without entering it; give what `deactivate` needs. For the engine."""
+        return self.variable.set(self)
+
+    def deactivate(self, token: Any) -> None:
+        """Put back what `activate` replaced."""
+        self.variable.reset(token)
+
     def copy(self, **changes: Any) -> Self:
         """Give the same context, not entered, with `changes`."""
         made = object.__new__(type(self))
@@ -145,6 +153,16 @@ class FlowRunContext(_RunContext):
         self.task_runner = task_runner
         self.autonomous_task_run = autonomous_task_run
         self.execution = execution
+
+    def activate(self) -> Any:
+        """Set the context; the task run that the flow was called in is left meanwhile."""
+        return self.variable.set(self), TaskRunContext.variable.set(None)
+
+    def deactivate(self, token: Any) -> None:
+        """Put back what `activate` replaced."""
+        flow_token, task_token = token
+        TaskRunContext.variable.reset(task_token)
+        self.variable.reset(flow_token)
 
     @property
     def task_run_dynamic_keys(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ import msgspec
 from penstock.clock import from_epoch
 from penstock.ids import id_from_bytes
 from penstock.records import (
+    Flow,
     FlowRun,
     FlowRunPolicy,
     Log,
@@ -185,7 +186,7 @@ def _task_details(run: TaskRun) -> bytes | None:
 
 
 def task_run_from_row(row: tuple[Any, ...]) -> TaskRun:
-    """Make the task run of a row with the columns of `statements._TASK_RUN_COLUMNS`."""
+    """Make the task run of a row with the columns of `statements.TASK_RUN_COLUMNS`."""
     flow_run_id = None if row[0] == NO_FLOW_RUN else id_from_bytes(row[0])
     run_id = id_from_bytes(row[1])
     details = _decode_task_details(row[17]) if row[17] else _TaskRunDetails()
@@ -280,7 +281,7 @@ def flow_run_update_row(run: FlowRun) -> tuple[Any, ...]:
 
 
 def flow_run_from_row(row: tuple[Any, ...]) -> FlowRun:
-    """Make the flow run of a row with the columns of `statements._FLOW_RUN_COLUMNS`."""
+    """Make the flow run of a row with the columns of `statements.FLOW_RUN_COLUMNS`."""
     run_id = id_from_bytes(row[0])
     details = _decode_flow_details(row[21]) if row[21] else _FlowRunDetails()
     history = decode_history(row[20], run_id)
@@ -341,4 +342,16 @@ def log_from_row(row: tuple[Any, ...]) -> Log:
         level=row[4],
         message=row[5],
         timestamp=from_epoch(row[6]),
+    )
+
+
+def flow_from_row(row: tuple[Any, ...]) -> Flow:
+    """Make the flow of a row with the columns of `statements.FLOW_COLUMNS`."""
+    created = from_epoch(row[3])
+    return Flow(
+        id=id_from_bytes(row[0]),
+        name=row[1],
+        tags=json.loads(row[2]) if row[2] else [],
+        created=created,
+        updated=created,
     )

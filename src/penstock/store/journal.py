@@ -119,8 +119,10 @@ class Journal:
                 self._leading = True
                 done = None
         if done is None:
-            self._apply((write,))
-            self._lead()
+            try:
+                self._apply((write,))
+            finally:
+                self._lead()
         else:
             done.acquire()
         return write.outcome()
@@ -147,6 +149,18 @@ class Journal:
         """Commit a write and call its `then`; in this thread, or in the one that is committing."""
         with self._lock:
             self._waiting.append(write)
+            if self._leading:
+                return
+            self._leading = True
+        self._lead()
+
+    def submit_built(self, build: Callable[[], Sequence[Row]], fence: Fence | None) -> None:
+        """Commit the rows that `build` gives, if any; nothing can be enqueued while it is asked."""
+        with self._lock:
+            rows = build()
+            if not rows:
+                return
+            self._waiting.append(Write(rows, fence))
             if self._leading:
                 return
             self._leading = True

@@ -71,39 +71,75 @@ where c.key = ? and (c.expires is null or c.expires > ?)"""
 WRITE_CACHE_ENTRY = """insert or replace into cache_entry (key, flow_run_id, task_run_id, expires)
 values (?, ?, ?, ?)"""
 
-_FLOW_RUN_COLUMNS = """r.id, r.flow_id, f.name, r.name, r.flow_version, r.deployment_id,
+# The columns that the records are made of, in the order of `encoding`'s functions.
+FLOW_COLUMNS = "f.id, f.name, f.tags, f.created"
+LOG_COLUMNS = "l.flow_run_id, l.id, l.task_run_id, l.name, l.level, l.message, l.timestamp"
+FLOW_RUN_COLUMNS = """r.id, r.flow_id, f.name, r.name, r.flow_version, r.deployment_id,
     r.parent_task_run_id, r.idempotency_key, r.entrypoint, r.parameters, r.parameters_pickle, r.tags,
     r.run_count, r.expected_start_time, r.next_scheduled_start_time, r.start_time, r.end_time,
     r.run_time_s, r.result_type, r.result_data, r.history, r.details"""
 
-_TASK_RUN_COLUMNS = """t.flow_run_id, t.id, t.task_key, t.dynamic_key, t.name, t.run_count,
+TASK_RUN_COLUMNS = """t.flow_run_id, t.id, t.task_key, t.dynamic_key, t.name, t.run_count,
     t.expected_start_time, t.next_scheduled_start_time, t.start_time, t.end_time, t.run_time_s,
     t.tags, t.fingerprint, t.cache_key, t.result_type, t.result_data, t.history, t.details"""
 
-READ_FLOW_RUN = f"""select {_FLOW_RUN_COLUMNS}
+READ_FLOW_RUN = f"""select {FLOW_RUN_COLUMNS}
 from flow_run r join flow f on f.id = r.flow_id where r.id = ?"""
 
 # The newest flow runs before the given id: a page, newest first.
-READ_FLOW_RUNS_BEFORE = f"""select {_FLOW_RUN_COLUMNS}
+READ_FLOW_RUNS_BEFORE = f"""select {FLOW_RUN_COLUMNS}
 from flow_run r join flow f on f.id = r.flow_id where r.id < ? order by r.id desc limit ?"""
 
 # The subflow runs that one dummy task run of a parent stands for, newest first.
-READ_FLOW_RUNS_OF_PARENT = f"""select {_FLOW_RUN_COLUMNS}
+READ_FLOW_RUNS_OF_PARENT = f"""select {FLOW_RUN_COLUMNS}
 from flow_run r join flow f on f.id = r.flow_id where r.parent_task_run_id = ?
 order by r.id desc"""
 
-READ_FLOW_RUN_BY_IDEMPOTENCY_KEY = f"""select {_FLOW_RUN_COLUMNS}
+READ_FLOW_RUN_BY_IDEMPOTENCY_KEY = f"""select {FLOW_RUN_COLUMNS}
 from flow_run r join flow f on f.id = r.flow_id
 where r.flow_id = ? and r.idempotency_key = ?"""
 
 # Everything that was recorded of a flow run's tasks: what a second execution goes by.
-READ_TASK_RUNS_OF_FLOW_RUN = f"""select {_TASK_RUN_COLUMNS}
+READ_TASK_RUNS_OF_FLOW_RUN = f"""select {TASK_RUN_COLUMNS}
 from task_run t where t.flow_run_id = ? order by t.id"""
 
 # A task run by its id alone. A task run is made after its flow run and seldom long after, so
 # walking back over the flow runs from the task run's id finds it in a few steps, with no index.
-READ_TASK_RUN = f"""select {_TASK_RUN_COLUMNS}
+READ_TASK_RUN = f"""select {TASK_RUN_COLUMNS}
 from flow_run r join task_run t on t.flow_run_id = r.id and t.id = :id
 where r.id <= :id order by r.id desc limit 1"""
-READ_TASK_RUN_OF = f"""select {_TASK_RUN_COLUMNS}
+READ_TASK_RUN_OF = f"""select {TASK_RUN_COLUMNS}
 from task_run t where t.flow_run_id = ? and t.id = ?"""
+
+# The flow run that a task run belongs to, found as by READ_TASK_RUN.
+READ_FLOW_RUN_ID_OF_TASK_RUN = """select r.id
+from flow_run r join task_run t on t.flow_run_id = r.id and t.id = :id
+where r.id <= :id order by r.id desc limit 1"""
+HAS_TASK_RUN = "select 1 from task_run where flow_run_id = ? and id = ?"
+
+# The task run that a call within a flow run made before.
+READ_TASK_RUN_BY_KEY = f"""select {TASK_RUN_COLUMNS}
+from task_run t where t.flow_run_id = ? and t.task_key = ? and t.dynamic_key = ?"""
+
+# Take a flow run away from its owner, if it has one: what that one still commits is refused.
+FENCE_OFF_FLOW_RUN = """update flow_run set owner = null, lease_expires = null, control = null,
+    fence = fence + 1
+where id = ?"""
+
+# A flow run is deleted with all that is recorded of it; its subflow runs stay, on their own.
+DELETE_FLOW_RUN = "delete from flow_run where id = ?"
+DELETE_TASK_RUNS_OF_FLOW_RUN = "delete from task_run where flow_run_id = ?"
+DELETE_LOGS_OF_FLOW_RUN = "delete from log where flow_run_id = ?"
+DELETE_CACHE_ENTRIES_OF_FLOW_RUN = "delete from cache_entry where flow_run_id = ?"
+DETACH_SUBFLOW_RUNS_OF_FLOW_RUN = """update flow_run set parent_task_run_id = null
+where parent_task_run_id in (select id from task_run where flow_run_id = ?)"""
+
+DELETE_TASK_RUN = "delete from task_run where flow_run_id = ? and id = ?"
+DELETE_LOGS_OF_TASK_RUN = "delete from log where flow_run_id = ? and task_run_id = ?"
+DELETE_CACHE_ENTRIES_OF_TASK_RUN = """delete from cache_entry
+where flow_run_id = ? and task_run_id = ?"""
+DETACH_SUBFLOW_RUNS_OF_TASK_RUN = """update flow_run set parent_task_run_id = null
+where parent_task_run_id = ?"""
+
+DELETE_FLOW = "delete from flow where id = ?"
+READ_FLOW_RUN_IDS_OF_FLOW = "select id from flow_run where flow_id = ?"

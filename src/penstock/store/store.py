@@ -123,6 +123,18 @@ class Store:
         rows = self.read(sql.READ_FLOW_RUNS_OF_PARENT, (parent_task_run_id.bytes,))
         return [encoding.flow_run_from_row(row) for row in rows]
 
+    def find_flow_run_of(self, task_run_id: UUID) -> bytes | None:
+        """Give the key of the flow run that a task run belongs to; none if there is no such one.
+
+        A task run without a flow run has `encoding.NO_FLOW_RUN` as its key.
+        """
+        key = task_run_id.bytes
+        rows = self.read(sql.READ_FLOW_RUN_ID_OF_TASK_RUN, {"id": key})
+        if rows:
+            return bytes(rows[0][0])
+        alone = self.read(sql.HAS_TASK_RUN, (encoding.NO_FLOW_RUN, key))
+        return encoding.NO_FLOW_RUN if alone else None
+
     def cached_state(self, cache_key: str, now: float) -> State | None:
         """Give the completed state that a cache key leads to, if it has not expired."""
         rows = self.read(sql.READ_CACHE_ENTRY, (cache_key, now))

@@ -31,10 +31,12 @@ class Call:
         is_async: it is a coroutine function.
         inside: the run context that is set around it.
         context: the context variables to run it in; those of the running thread by default.
+        interruptible: it may be stopped from outside, though its time is not limited.
         name: the run's name, for messages.
     """
 
-    __slots__ = ("args", "context", "deadline", "fn", "inside", "is_async", "kwargs", "name", "timeout_s")
+    __slots__ = ("args", "context", "deadline", "fn", "inside", "interruptible", "is_async",
+                 "kwargs", "name", "timeout_s")
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Call:
         self.inside = inside
         self.context = context
         self.name = name
+        self.interruptible = False
         self.deadline: Deadline | None = None
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -66,6 +69,7 @@ class Call:
         """Take back what `__getstate__` gave."""
         self.fn, self.args, self.kwargs, self.timeout_s, self.is_async, self.name = state
         self.inside = self.context = self.deadline = None
+        self.interruptible = False
 
 
 class Outcome:
@@ -89,9 +93,9 @@ def perform(call: Call, on_timeout: Callable[[], None] | None = None) -> Outcome
             call that cannot be interrupted is only over when it returns.
     """
     inside = call.inside
-    token = None if inside is None else inside.variable.set(inside)
+    token = None if inside is None else inside.activate()
     try:
-        if call.timeout_s or on_timeout is not None:
+        if call.timeout_s or call.interruptible:
             value, error, fired = run_under_deadline(
                 lambda: _call(call), call.timeout_s or None, on_timeout, call_deadline(call)
             )
@@ -108,7 +112,7 @@ def perform(call: Call, on_timeout: Callable[[], None] | None = None) -> Outcome
         return Outcome(error=error)
     finally:
         if token is not None and inside is not None:
-            inside.variable.reset(token)
+            inside.deactivate(token)
 
 
 def call_deadline(call: Call) -> Callable[[Deadline], None]:

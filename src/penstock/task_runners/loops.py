@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 async def perform_async(call: Call) -> Outcome:
     """Make a call of an async function on the running loop."""
     inside = call.inside
-    token = None if inside is None else inside.variable.set(inside)
+    token = None if inside is None else inside.activate()
     scope: asyncio.Timeout | None = None
     try:
         if call.timeout_s:
@@ -31,7 +31,7 @@ async def perform_async(call: Call) -> Outcome:
         return Outcome(error=error, timed_out=scope is not None and scope.expired())
     finally:
         if token is not None and inside is not None:
-            inside.variable.reset(token)
+            inside.deactivate(token)
 
 
 class RunningCall:

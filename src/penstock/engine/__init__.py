@@ -1,0 +1,39 @@
+"""One run, from Pending to a final state.
+
+Runs are generators of effects (`effects`), driven inline, on an event loop, by callbacks or in a
+simulation (`drivers`). The stages have the names that the field knows (section 3).
+"""
+
+from penstock.engine.entering import (
+    begin_task_map,
+    enter_flow_run_engine_from_flow_call,
+    enter_task_run_engine,
+    resume_flow_run_here,
+)
+from penstock.engine.flow_runs import (
+    begin_flow_run,
+    create_and_begin_subflow_run,
+    create_then_begin_flow_run,
+    orchestrate_flow_run,
+    report_flow_run_crashes,
+)
+from penstock.engine.task_runs import (
+    begin_task_run,
+    orchestrate_task_run,
+    report_task_run_crashes,
+)
+
+__all__ = [
+    "begin_flow_run",
+    "begin_task_map",
+    "begin_task_run",
+    "create_and_begin_subflow_run",
+    "create_then_begin_flow_run",
+    "enter_flow_run_engine_from_flow_call",
+    "enter_task_run_engine",
+    "orchestrate_flow_run",
+    "orchestrate_task_run",
+    "report_flow_run_crashes",
+    "report_task_run_crashes",
+    "resume_flow_run_here",
+]

@@ -1,0 +1,113 @@
+"""What the entry points need of the drivers, and of the process they are in.
+
+The async ones are coroutines; asyncio itself is imported by the first of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from penstock import logging as run_logging
+from penstock.settings import get_current_settings
+from penstock.states import State, state_result
+from penstock.store import get_store
+from penstock.store import statements as sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.context import FlowRunContext
+    from penstock.engine.effects import Steps
+    from penstock.engine.task_runs import TaskCall
+    from penstock.futures import PenstockFuture
+
+loading_script: ContextVar[bool] = ContextVar("loading_script", default=False)
+"""Whether a script is being loaded for its flows: calls in it do not run meanwhile."""
+
+_LOGS_PER_COMMIT = 500
+
+
+def is_loading_script() -> bool:
+    """Tell whether flow calls are to be ignored now."""
+    return loading_script.get()
+
+
+def log_prints_by_default() -> bool:
+    """Give what applies to a flow that does not say whether prints are logged."""
+    return get_current_settings().logging_log_prints
+
+
+def flush_logs() -> None:
+    """Write every log record that waits: a root run is about to return."""
+    while run_logging.pending():
+        logs = run_logging.drain(_LOGS_PER_COMMIT)
+        try:
+            get_store().commit([(sql.INSERT_LOG, log) for log in logs])
+        except BaseException:
+            run_logging.give_back(logs)
+            raise
+
+
+def reraise_cancellation(crash: BaseException) -> None:
+    """Raise what is to unwind the caller's code, too: it was cancelled with the run."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and isinstance(crash, asyncio.CancelledError):
+        raise crash
+    interrupts = sys.modules.get("penstock.task_runners.interrupts")
+    if interrupts is not None and isinstance(crash, interrupts.Interrupted):
+        raise crash
+
+
+def _value(state: State, return_type: str) -> Any:
+    return state if return_type == "state" else state_result(state)
+
+
+async def drive_flow_async(steps: Steps[State], return_type: str, *, is_root: bool) -> Any:
+    """Run an async flow on the running loop."""
+    from penstock.engine.drivers import asynchronous
+    from penstock.engine.termination import capture_signals
+
+    if not is_root:
+        return _value(await asynchronous.drive(steps), return_type)
+    with capture_signals():
+        state = await asynchronous.drive(steps)
+        flush_logs()
+    return _value(state, return_type)
+
+
+async def drive_task_async(steps: Steps[State], call: TaskCall, return_type: str) -> Any:
+    """Run an async task on the running loop."""
+    from penstock.engine.drivers import asynchronous
+
+    state = await asynchronous.drive(steps)
+    if call.crash is not None:
+        reraise_cancellation(call.crash)
+    return _value(state, return_type)
+
+
+async def drive_autonomous_async(
+    steps: Steps[State], call: TaskCall, context: FlowRunContext, return_type: str
+) -> Any:
+    """Run an async task outside of a flow on the running loop."""
+    with context:
+        value = await drive_task_async(steps, call, return_type)
+    flush_logs()
+    return value
+
+
+async def drive_submitted_async(
+    steps: Steps[State], call: TaskCall, future: PenstockFuture, return_type: str
+) -> Any:
+    """Run an async task that was submitted to a runner that runs one after the other."""
+    future.set_state(await drive_task_async(steps, call, "state"))
+    return future if return_type == "future" else future.state
+
+
+async def map_async(submits: list[Callable[[], Any]], return_type: str) -> list[Any]:
+    """Submit the children of an async task's map, in order."""
+    futures = [await submit() for submit in submits]
+    if return_type == "state":
+        return [await future.wait() for future in futures]
+    return futures

@@ -1,0 +1,129 @@
+"""The inline driver: does each effect in the thread that called, and waits in it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from penstock import clock
+from penstock.engine.drivers import performing
+from penstock.engine.effects import Await, Invoke, Sleep
+from penstock.task_runners import perform
+from penstock.task_runners.waiting import block, this_thread
+
+if TYPE_CHECKING:
+    from penstock.engine.effects import Steps
+    from penstock.task_runners import Outcome
+
+T = TypeVar("T")
+
+
+def drive(steps: Steps[T]) -> T:
+    """Run a generator of effects to its end and give what it returns."""
+    send = steps.send
+    answer: Any = None
+    try:
+        while True:
+            effect = send(answer)
+            try:
+                answer = _DO[type(effect)](effect)
+            except BaseException as error:  # noqa: BLE001 - a port's failure is the generator's
+                effect = steps.throw(error)
+                answer = _after_throw(steps, effect)
+    except StopIteration as stop:
+        return stop.value
+
+
+def _after_throw(steps: Steps[Any], effect: Any) -> Any:
+    """Do the effect that the generator yielded in answer to an exception."""
+    while True:
+        try:
+            return _DO[type(effect)](effect)
+        except BaseException as error:  # noqa: BLE001 - likewise
+            effect = steps.throw(error)
+
+
+def _invoke(effect: Invoke) -> Outcome:
+    call = effect.call
+    if call.is_async:
+        from penstock.task_runners import loops
+
+        return loops.run_blocking(call)
+    if call.timeout_s and this_thread.gate is None and not _interrupts_here():
+        return _invoke_elsewhere(effect)
+    return perform(call)
+
+
+def _interrupts_here() -> bool:
+    # Loaded with the first timeout: it brings signal handling and ctypes.
+    from penstock.task_runners.interrupts import can_interrupt_in_place
+
+    return can_interrupt_in_place()
+
+
+def _invoke_elsewhere(effect: Invoke) -> Outcome:
+    """Call on another thread, so that this one goes on when the time is over."""
+    from penstock.task_runners.local import run_on_spare_thread
+
+    outcomes: list[Outcome] = []
+    finished = threading.Lock()
+    finished.acquire()  # noqa: SIM115 - released when the call is over
+
+    def done(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        finished.release()
+
+    run_on_spare_thread(effect.call, done)
+    _wait(finished)
+    return outcomes[0]
+
+
+def _await(effect: Await) -> None:
+    gate = this_thread.gate
+    if gate is None:
+        for future in effect.futures:
+            future.block()
+        return
+    # A wait is no critical section: the thread may be interrupted in it.
+    try:
+        gate.leave_engine()
+        for future in effect.futures:
+            future.block()
+    finally:
+        gate.enter_engine()
+
+
+def _wait(lock: Any) -> None:
+    gate = this_thread.gate
+    if gate is None:
+        block(lock)
+        return
+    try:
+        gate.leave_engine()
+        block(lock)
+    finally:
+        gate.enter_engine()
+
+
+def _sleep(effect: Sleep) -> None:
+    gate = this_thread.gate
+    employer = this_thread.employer
+    if gate is not None:
+        gate.leave_engine()
+    if employer is not None:
+        employer.begin_blocking()
+    try:
+        clock.sleep(max(effect.until - clock.epoch(), 0.0))
+    finally:
+        if employer is not None:
+            employer.end_blocking()
+        if gate is not None:
+            gate.enter_engine()
+
+
+_DO: dict[type, Any] = {
+    **performing.AT_ONCE,
+    Invoke: _invoke,
+    Await: _await,
+    Sleep: _sleep,
+}

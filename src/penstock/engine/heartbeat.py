@@ -1,0 +1,124 @@
+"""One daemon thread a process: it extends the leases of the flow runs that are executed here.
+
+It also writes log records that wait, and task runs that have been running for a while, so that
+others see them. It is started by the first flow run, ends soon after the last, and survives a fork.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from penstock.exceptions import StoreError
+from penstock.settings import get_current_settings
+from penstock.states import StateType
+from penstock.store import statements as sql
+from penstock.store.encoding import task_run_row
+
+if TYPE_CHECKING:
+    from penstock.engine.execution import Execution
+    from penstock.records import TaskRun
+    from penstock.store import Row, Store
+
+NOTES_PER_BEAT_LIMIT = 500
+"""The most running task runs that are written in one beat."""
+
+_logger = logging.getLogger("penstock.engine")
+
+
+class Heartbeat:
+    """Keeps the leases of this process's executions."""
+
+    def __init__(self) -> None:
+        self._executions: set[Execution] = set()
+        self._noted: set[object] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+
+    def register(self, execution: Execution) -> None:
+        """Keep the lease of `execution` from now on."""
+        with self._lock:
+            self._executions.add(execution)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run,
+                    args=(execution.settings.heartbeat_interval_s,),
+                    name="penstock-heartbeat",
+                    daemon=True,
+                )
+                self._thread.start()
+
+    def unregister(self, execution: Execution) -> None:
+        """Keep its lease no longer: the run is over here."""
+        with self._lock:
+            self._executions.discard(execution)
+
+    def _run(self, interval_s: float) -> None:
+        while True:
+            self._wake.wait(interval_s)
+            with self._lock:
+                executions = list(self._executions)
+                if not executions:
+                    self._thread = None
+                    return
+            try:
+                self.beat(executions)
+            except StoreError as error:
+                _logger.warning("The heartbeat could not reach the store: %s", error)
+
+    def beat(self, executions: list[Execution]) -> None:
+        """Extend the leases once, and write what waits."""
+        by_store: dict[Store, list[Execution]] = {}
+        for execution in executions:
+            by_store.setdefault(execution.store, []).append(execution)
+        ttl_s = get_current_settings().lease_ttl_s
+        for store, owned in by_store.items():
+            fences = [execution.fence for execution in owned if execution.fence is not None]
+            store.extend_leases(fences, ttl_s)
+            for execution in owned:
+                _note_running(execution)
+        executions[0].flush_logs()
+
+
+def _note_running(execution: Execution) -> None:
+    """Write the task runs that run since the last beat, so that others see that they do."""
+    runs = list(execution.in_flight.values())[:NOTES_PER_BEAT_LIMIT]
+    if not runs:
+        return
+
+    def rows() -> list[Row]:
+        # Called while nobody else can enqueue: a final state that is not in yet comes after.
+        built = [_row_if_running(run) for run in runs]
+        return [row for row in built if row is not None]
+
+    execution.store.journal.submit_built(rows, execution.fence)
+
+
+def _row_if_running(run: TaskRun) -> Row | None:
+    state = run.state
+    if state is None or state.type is not StateType.RUNNING:
+        return None
+    steps = len(run.history)
+    row = task_run_row(run)
+    return (sql.WRITE_TASK_RUN, row) if run.state is state and len(run.history) == steps else None
+
+
+_heartbeat = Heartbeat()
+
+
+def heartbeat() -> Heartbeat:
+    """Give this process's heartbeat."""
+    return _heartbeat
+
+
+def _after_fork() -> None:
+    global _heartbeat  # noqa: PLW0603 - the thread stays in the parent, and so do its runs
+    _heartbeat = Heartbeat()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_after_fork)

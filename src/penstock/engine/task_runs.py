@@ -1,0 +1,502 @@
+"""The stages of one task run, from Pending to a final state (sections 3.11, 3.12, 3.15)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from penstock import clock
+from penstock.context import TaskRunContext
+from penstock.engine import inputs as run_inputs
+from penstock.engine.effects import Ask, Await, Commit, Invoke, Read, Save, Sleep, Steps
+from penstock.exceptions import Abort, Pause, UpstreamTaskError
+from penstock.futures import resolve_futures_to_states
+from penstock.logging.loggers import task_run_logger
+from penstock.results import BaseResult, UnknownResult
+from penstock.rules import Facts, Status, decide_task, record
+from penstock.states import (
+    Completed,
+    Failed,
+    Pending,
+    Running,
+    State,
+    StateDetails,
+    StateType,
+    exception_to_crashed_state,
+    format_exception,
+    shape_return_value,
+)
+from penstock.store import statements as sql
+from penstock.store.encoding import epoch_of, task_run_row
+from penstock.task_runners import Call, Outcome
+from penstock.utilities.collections import LEAF_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextvars import Context
+    from datetime import datetime
+
+    from penstock.engine.execution import Execution
+    from penstock.engine.inputs import Inputs
+    from penstock.records import TaskRun
+    from penstock.store import Row
+
+_COMPLETED = StateType.COMPLETED
+_RUNNING = StateType.RUNNING
+_logger = logging.getLogger("penstock.task_runs")
+
+
+class TaskCall:
+    """One call of a task: what it was given, and the run that it becomes."""
+
+    __slots__ = (
+        "context",
+        "counts",
+        "crash",
+        "execution",
+        "fingerprint",
+        "inputs",
+        "log_prints",
+        "parameters",
+        "run",
+        "task",
+        "wait_for",
+    )
+
+    def __init__(
+        self,
+        task: Any,
+        run: TaskRun,
+        execution: Execution,
+        parameters: dict[str, Any],
+        inputs: Inputs | None,
+        wait_for: Any,
+        *,
+        counts: bool,
+        log_prints: bool,
+        context: Context | None = None,
+    ) -> None:
+        self.task = task
+        self.run = run
+        self.execution = execution
+        self.parameters = parameters
+        self.inputs = inputs
+        self.wait_for = wait_for
+        self.counts = counts
+        self.log_prints = log_prints
+        self.context = context
+        self.crash: BaseException | None = None
+
+    def logger(self) -> Any:
+        """Give the logger of the run."""
+        execution = self.execution
+        return task_run_logger(self.run, self.task, execution.flow_run, execution.flow)
+
+
+def begin_task_run(call: TaskCall) -> Steps[State]:
+    """Execute a task run and give its final state; whatever breaks it becomes a Crashed state.
+
+    Sections 3.10 and 3.11. `Abort` gives the state that is recorded, `Pause` a paused one.
+    """
+    try:
+        state = yield from orchestrate_task_run(call)
+    except Abort as abort:
+        if call.execution.stopped:
+            raise
+        state = _state_after_abort(call, abort)
+    except Pause as pause:
+        state = pause.state
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - it becomes the Crashed state, and is kept
+        state = yield from report_task_run_crashes(call, error)
+    call.execution.in_flight.pop(call.run.id, None)
+    call.execution.note_finished(state, counts=call.counts)
+    return state
+
+
+def _state_after_abort(call: TaskCall, abort: Abort) -> State:
+    state = call.run.state or Pending()
+    if state.is_final():
+        call.logger().info("Task run %r already finished.", call.run.name)
+    else:
+        call.logger().warning(
+            "Task run %r received abort during orchestration: %s Task run is in %s state.",
+            call.run.name,
+            abort,
+            state.type.value,
+        )
+    return state
+
+
+def report_task_run_crashes(call: TaskCall, error: BaseException) -> Steps[State]:
+    """Record that a task run broke outside its own code (section 3.10)."""
+    call.crash = error
+    execution = call.execution
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        execution.crash = error
+    crashed = exception_to_crashed_state(error)
+    logger = call.logger()
+    logger.error("Crash detected! %s", crashed.message)
+    logger.debug("Crash details:", exc_info=error)
+    try:
+        return (yield from propose(call, crashed, force=True))
+    except Exception as failure:  # noqa: BLE001 - the crash itself matters more
+        logger.error("The crash could not be recorded: %s", failure)
+        return crashed
+
+
+def orchestrate_task_run(call: TaskCall) -> Steps[State]:
+    """Take one task run from Pending to a final state, and give that state (section 3.12)."""
+    run, task, execution = call.run, call.task, call.execution
+    if call.inputs is None:
+        parameters = call.parameters
+    else:
+        inputs = call.inputs
+        if inputs.futures:
+            yield Await(inputs.futures)
+        try:
+            parameters = run_inputs.resolve(call.parameters, inputs)
+            if call.wait_for is not None:
+                run_inputs.check_wait_for(call.wait_for)
+        except UpstreamTaskError as blocked:
+            return (yield from _not_ready(call, blocked))
+        _warn_if_slow(call)
+    run.fingerprint = run_inputs.fingerprint_of(call.parameters, call.inputs)
+    if execution.recorded is not None:
+        adopted = _adopt_recorded(call)
+        if adopted is not None:
+            return adopted
+    context = TaskRunContext(
+        task=task,
+        task_run=run,
+        call=call,
+        parameters=parameters,
+        log_prints=call.log_prints,
+        result_factory=execution.factory_of(task),
+    )
+    details = None
+    if task.cache_key_fn is not None:
+        try:
+            key = yield Ask(task.cache_key_fn, (context, parameters), {}, None)
+        except Exception as error:  # noqa: BLE001 - a user's function: the run fails, it does not crash
+            yield from propose(call, Running())
+            return (yield from _finish(call, context, Outcome(error=error)))
+        details = _cache_details(call, key)
+    if task.persist_result and run.state is not None and run.state.type is _COMPLETED:
+        if not isinstance(run.state.data, BaseResult):
+            # Completed by hand, without a result: it is not to be executed again.
+            return (yield from propose(call, Completed(data=UnknownResult()), force=True))
+    state = yield from propose(call, Running() if details is None else Running(state_details=details))
+    if state.type is not _RUNNING:
+        yield from _after_cached(call, context, state)
+        return state
+    execution.in_flight[run.id] = run
+    attempt = 0
+    while state.type is _RUNNING:
+        if attempt:
+            context = context.copy(start_time=clock.now(), dynamic_keys=None)
+        elif task.task_run_name is not None:
+            yield from _rename(call, context, parameters)
+        attempt += 1
+        outcome = yield Invoke(_call_of(call, context, parameters))
+        state = yield from _finish(call, context, outcome)
+        if not state.is_final() and not state.is_paused():
+            call.logger().info("Received non-final state %r when proposing final state; %s",
+                               state.name, state.message)
+            state = yield from _wait_and_run_again(call, state)
+    return state
+
+
+def _wait_and_run_again(call: TaskCall, state: State) -> Steps[State]:
+    when = state.state_details.scheduled_time
+    if when is not None:
+        yield Sleep(epoch_of(when) or 0.0)
+    return (yield from propose(call, Running()))
+
+
+def _call_of(call: TaskCall, context: TaskRunContext, parameters: dict[str, Any]) -> Call:
+    task = call.task
+    args, kwargs = task.signature.call_arguments(parameters)
+    made = Call(
+        task.fn,
+        args,
+        kwargs,
+        timeout_s=task.timeout_seconds,
+        is_async=task.isasync,
+        inside=context,
+        context=call.context,
+        name=call.run.name,
+    )
+    flow = call.execution.flow
+    if flow is not None and flow.timeout_seconds:
+        made.interruptible = True
+    return made
+
+
+# -- before the function --------------------------------------------------------------------------
+
+
+def _not_ready(call: TaskCall, blocked: UpstreamTaskError) -> Steps[State]:
+    pending = Pending(name="NotReady", message=str(blocked))
+    state = call.run.state
+    return (yield from propose(call, pending, force=state is not None and state.is_pending()))
+
+
+def _warn_if_slow(call: TaskCall) -> None:
+    threshold_s = call.execution.settings.task_introspection_warn_threshold
+    if not threshold_s or call.inputs is None:
+        return
+    took_s = clock.monotonic() - call.inputs.started
+    if took_s > threshold_s and not call.inputs.futures:
+        call.logger().warning(
+            "Looking for task results in the parameters took %.1f s. If a parameter holds much data"
+            " and no results, wrap it: quote(...).",
+            took_s,
+        )
+
+
+def _adopt_recorded(call: TaskCall) -> State | None:
+    """Take what an earlier execution recorded: its answer, or its record to go on with."""
+    execution, run = call.execution, call.run
+    recorded = execution.take_recorded(run.task_key, run.dynamic_key)
+    if recorded is None or recorded.state is None:
+        return None
+    state = recorded.state
+    is_done = (
+        state.type is _COMPLETED
+        and isinstance(state.data, BaseResult)
+        and state.data.type != "unpersisted"
+    )
+    if is_done and recorded.fingerprint == run.fingerprint:
+        call.run = recorded
+        if call.logger().isEnabledFor(logging.DEBUG):
+            call.logger().debug("Task run %r is recorded %s: not executed again.", run.name, state.name)
+        return state
+    if is_done:
+        call.logger().warning(
+            "Task run %r is executed again: its inputs differ from those recorded.", run.name
+        )
+        return None
+    recorded.fingerprint = run.fingerprint
+    recorded.task_inputs = run.task_inputs
+    recorded.tags = run.tags
+    recorded.empirical_policy = run.empirical_policy
+    call.run = recorded
+    return None
+
+
+def _cache_details(call: TaskCall, key: Any) -> StateDetails | None:
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        message = (
+            f"cache_key_fn of task {call.task.name!r} must return a str or None, not"
+            f" {type(key).__name__}."
+        )
+        raise TypeError(message)
+    refresh = call.task.refresh_cache
+    if refresh is None:
+        refresh = call.execution.settings.tasks_refresh_cache
+    call.run.cache_key = key
+    return StateDetails(cache_key=key, refresh_cache=refresh)
+
+
+def _after_cached(call: TaskCall, context: TaskRunContext, state: State) -> Steps[None]:
+    call.execution.in_flight.pop(call.run.id, None)
+    if state.name == "Cached":
+        _link_result(call, state)
+        if call.execution.settings.run_on_completion_hooks_on_cached:
+            yield from run_hooks(call, context, state)
+        call.logger().debug("Finished in state %s", state)
+
+
+def _rename(call: TaskCall, context: TaskRunContext, parameters: Mapping[str, Any]) -> Steps[None]:
+    name = call.task.task_run_name
+    if isinstance(name, str):
+        call.run.name = name.format(**parameters)
+        return
+    made = yield Ask(name, (), {}, context)
+    if not isinstance(made, str):
+        message = (
+            f"task_run_name of task {call.task.name!r} gave {made!r}: a callable for the name must"
+            " return a str."
+        )
+        raise TypeError(message)
+    call.run.name = made
+
+
+# -- after the function ---------------------------------------------------------------------------
+
+
+def _finish(call: TaskCall, context: TaskRunContext, outcome: Outcome) -> Steps[State]:
+    """Propose the state that an outcome means; run the hooks of what came back."""
+    if outcome.error is None and not outcome.timed_out:
+        proposed = yield from _completed(call, context, outcome.value)
+    else:
+        proposed = yield from _failed(call, context, outcome)
+    state = yield from propose(call, proposed)
+    kind = state.type
+    if kind is _COMPLETED:
+        _link_result(call, state)
+        if call.task.on_completion is not None:
+            yield from run_hooks(call, context, state)
+        if _logger.isEnabledFor(logging.DEBUG):
+            call.logger().debug("Finished in state %s", state)
+    elif state.is_final():
+        yield from run_hooks(call, context, state)
+        call.logger().error("Finished in state %s", state)
+    return state
+
+
+def _completed(call: TaskCall, context: TaskRunContext, value: Any) -> Steps[State]:
+    if type(value) not in LEAF_TYPES:
+        found = run_inputs.look_at({"value": value}, None, None)
+        if found is not None:
+            # Futures that the task made and gives back: their states decide its own.
+            if found.futures:
+                yield Await(found.futures)
+                value = resolve_futures_to_states(value)
+    proposed = shape_return_value(value)
+    if not isinstance(proposed.data, BaseResult):
+        factory = context.result_factory
+        made = factory.inline(proposed.data)
+        if made is None:
+            made = yield Save(factory, proposed.data, context.parameters, context)
+        proposed.data = made
+    run, task = call.run, call.task
+    if run.cache_key is not None and proposed.type is _COMPLETED:
+        details = proposed.state_details
+        details.cache_key = run.cache_key
+        if task.cache_expiration is not None:
+            details.cache_expiration = clock.now() + task.cache_expiration
+    return proposed
+
+
+def _failed(call: TaskCall, context: TaskRunContext, outcome: Outcome) -> Steps[State]:
+    task, error = call.task, outcome.error
+    logger = call.logger()
+    if outcome.timed_out:
+        message = f"Task run exceeded timeout of {task.timeout_seconds:g} seconds"
+        timeout = TimeoutError(message)
+        timeout.__cause__ = error
+        error = timeout
+        proposed = Failed(name="TimedOut", message=message)
+        logger.error("%s.", message)
+    elif isinstance(error, Exception):
+        message = f"Task run encountered an exception {format_exception(error)}"
+        proposed = Failed(message=message)
+        logger.error("Encountered exception during execution:", exc_info=error)
+    else:
+        assert error is not None  # noqa: S101 - an outcome without a value has an error
+        raise error
+    made = context.result_factory.inline(error)
+    if made is None:
+        made = yield Save(context.result_factory, error, context.parameters, context)
+    proposed.data = made
+    if task.retry_condition_fn is not None:
+        try:
+            proposed.state_details.retriable = bool(
+                (yield Ask(task.retry_condition_fn, (task, call.run, proposed), {}, context))
+            )
+        except Exception:
+            logger.exception("retry_condition_fn of task %r raised: it is not retried.", task.name)
+            proposed.state_details.retriable = False
+    return proposed
+
+
+def _link_result(call: TaskCall, state: State) -> None:
+    data = state.data
+    if isinstance(data, BaseResult) and data.has_cached_object():
+        untrackable = call.execution.links.add(
+            data.get(), call.run.id, is_small=data.type == "inline"
+        )
+        state.state_details.untrackable_result = untrackable
+
+
+def run_hooks(call: TaskCall, context: TaskRunContext, state: State) -> Steps[None]:
+    """Call the hooks of a final state, one after the other (section 8)."""
+    task = call.task
+    if state.type is _COMPLETED:
+        hooks = task.on_completion
+    elif state.type is StateType.FAILED:
+        hooks = task.on_failure
+    else:
+        hooks = None
+    for hook in hooks or ():
+        yield from call_hook(
+            hook, {"task": task, "task_run": call.run, "state": state}, call.logger(), context
+        )
+
+
+def call_hook(hook: Any, kwargs: dict[str, Any], logger: Any, context: Any) -> Steps[None]:
+    """Call one hook and log it; what it raises is logged, and nothing more."""
+    name = hook_name(hook)
+    state = kwargs["state"]
+    logger.info("Running hook %r in response to entering state %r", name, state.name)
+    try:
+        yield Ask(hook, (), kwargs, context)
+    except Exception:
+        logger.exception("An error was encountered while running hook %r", name)
+    else:
+        logger.info("Hook %r finished running successfully", name)
+
+
+def hook_name(hook: Any) -> str:
+    """Name a hook: a function, a partial of one, or an object that can be called."""
+    while hasattr(hook, "func"):
+        hook = hook.func
+    return getattr(hook, "__name__", type(hook).__name__)
+
+
+# -- transitions ----------------------------------------------------------------------------------
+
+
+def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[State]:
+    """Ask the rules, write what they say, and give the state that holds (section 3.15).
+
+    Raises:
+        Abort: the run may not go on here.
+        Pause: the flow run is paused.
+    """
+    run, execution = call.run, call.execution
+    cached = None
+    details = proposed.state_details
+    if proposed.type is _RUNNING and details.cache_key is not None and not details.refresh_cache:
+        key, store = details.cache_key, execution.store
+        cached = yield Read(lambda: store.cached_state(key, clock.epoch()))
+    while True:
+        facts = Facts(now=clock.now(), flow_run=execution.flow_run, cached=cached)
+        answer = decide_task(run, proposed, facts, force=force)
+        status = answer.status
+        if status is Status.WAIT:
+            yield Sleep(clock.epoch() + (answer.delay_s or 0.0))
+            continue
+        break
+    if status is Status.ABORT:
+        raise Abort(answer.reason)
+    state = answer.state
+    if state is None:
+        if run.state is None:
+            raise Abort(answer.reason)
+        return run.state
+    record(run, state, facts, answer.changes)
+    if state.type is not _RUNNING and (state.type is not StateType.PENDING or state.name != "Pending"):
+        yield Commit(execution, rows_of(run, state))
+    if status is Status.REJECT and state.is_paused():
+        raise Pause(answer.reason, state=state)
+    return state
+
+
+def rows_of(run: TaskRun, state: State) -> list[Row]:
+    """Give what a transition writes: the run, and its cache entry if it makes one."""
+    row = task_run_row(run)
+    rows: list[Row] = [(sql.WRITE_TASK_RUN, row)]
+    key = state.state_details.cache_key
+    if key is not None and state.type is _COMPLETED and state.name != "Cached":
+        data = state.data
+        if isinstance(data, BaseResult) and data.type != "unpersisted":
+            expires: datetime | None = state.state_details.cache_expiration
+            rows.append((sql.WRITE_CACHE_ENTRY, (key, row[0], row[1], epoch_of(expires))))
+    return rows
+
