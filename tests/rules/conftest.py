@@ -50,12 +50,24 @@ def facts(**known):
     return Facts(**({"now": NOW, "flow_run": RUNNING_FLOW} | known))
 
 
+def refused(answer, status):
+    """Check that nothing is written, and give the answer back."""
+    assert answer.status is status
+    assert answer.state is None
+    assert not answer.writes
+    assert answer.changes is None
+    assert answer.after == ()
+    assert answer.reason
+    return answer
+
+
 @pytest.fixture(scope="session")
 def make():
     """Give the makers of this file, and some values."""
     return SimpleNamespace(
         NOW=NOW,
         facts=facts,
+        refused=refused,
         flow_run=flow_run_in,
         task_run=task_run_in,
         state=state_of,

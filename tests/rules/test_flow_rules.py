@@ -39,15 +39,6 @@ TERMINAL = sorted(TERMINAL_STATES)
 MINUTE = timedelta(minutes=1)
 
 
-def refused(answer, status):
-    assert answer.status is status
-    assert answer.state is None
-    assert answer.changes is None
-    assert answer.after == ()
-    assert answer.reason
-    return answer
-
-
 def written(run, answer, facts):
     """Write the answer's state, as a store does."""
     record(run, answer.state, facts, answer.changes)
@@ -91,7 +82,7 @@ class TestPreventDuplicateTransitions:
         transition = uuid4()
         run = make.flow_run(make.state(kind, transition_id=transition))
         answer = decide_flow(run, make.state(kind, transition_id=transition), make.facts())
-        assert "already made this" in refused(answer, Status.REJECT).reason
+        assert "already made this" in make.refused(answer, Status.REJECT).reason
 
     @pytest.mark.parametrize(("former", "wanted"), [(1, 2), (None, 2), (1, None), (None, None)])
     def test_another_one_counts(self, make, former, wanted):
@@ -110,13 +101,13 @@ class TestHandleFlowTerminalStateTransitions:
     @pytest.mark.parametrize("target", ["CANCELLING", "PAUSED", "CRASHED"])
     def test_aborts_what_cannot_follow_a_final_state(self, make, origin, target):
         answer = decide_flow(make.flow_run(origin), make.state(target), make.facts())
-        refused(answer, Status.ABORT)
+        make.refused(answer, Status.ABORT)
 
     @pytest.mark.parametrize("deployment_id", [uuid4(), None])
     @pytest.mark.parametrize("target", ["SCHEDULED", "PENDING", "RUNNING"])
     def test_a_recorded_result_is_final(self, make, target, deployment_id):
         run = make.flow_run(make.state("COMPLETED", data=make.stored), deployment_id=deployment_id)
-        refused(decide_flow(run, make.state(target), make.facts()), Status.REJECT)
+        make.refused(decide_flow(run, make.state(target), make.facts()), Status.REJECT)
 
     @pytest.mark.parametrize("data", ["nothing", "unpersisted", "bare"])
     @pytest.mark.parametrize("target", ["PENDING", "RUNNING"])
@@ -129,7 +120,7 @@ class TestHandleFlowTerminalStateTransitions:
     def test_is_scheduled_again_only_with_a_deployment(self, make, origin):
         without = make.flow_run(origin)
         deployed = make.flow_run(origin, deployment_id=uuid4())
-        answer = refused(decide_flow(without, Scheduled(), make.facts()), Status.ABORT)
+        answer = make.refused(decide_flow(without, Scheduled(), make.facts()), Status.ABORT)
         assert "no deployment" in answer.reason
         assert decide_flow(deployed, Scheduled(), make.facts()).status is Status.ACCEPT
 
@@ -157,12 +148,12 @@ class TestEnforceCancellingToCancelled:
     @pytest.mark.parametrize("target", sorted(set(StateType) - {"CANCELLED"}))
     def test_a_run_that_is_being_cancelled_becomes_nothing_else(self, make, target):
         answer = decide_flow(make.flow_run("CANCELLING"), make.state(target), make.facts())
-        refused(answer, Status.REJECT)
+        make.refused(answer, Status.REJECT)
 
     @pytest.mark.parametrize("target", ["PENDING", "RUNNING", "COMPLETED", "FAILED", "SCHEDULED"])
     def test_nor_one_that_is_cancelled(self, make, target):
         run = make.flow_run("CANCELLED", deployment_id=uuid4())
-        refused(decide_flow(run, make.state(target), make.facts()), Status.REJECT)
+        make.refused(decide_flow(run, make.state(target), make.facts()), Status.REJECT)
 
     @pytest.mark.parametrize("origin", ["CANCELLING", "CANCELLED"])
     def test_cancelled_it_can_become(self, make, origin):
@@ -171,7 +162,7 @@ class TestEnforceCancellingToCancelled:
 
     def test_a_crash_while_cancelling_leaves_it_cancelling(self, make):
         run = make.flow_run("CANCELLING")
-        refused(decide_flow(run, Crashed(), make.facts()), Status.REJECT)
+        make.refused(decide_flow(run, Crashed(), make.facts()), Status.REJECT)
         assert run.state.is_cancelling()
 
 
@@ -202,7 +193,7 @@ class TestBypassCancelling:
 
     def test_a_run_paused_in_its_process_is_cancelled_by_force(self, make):
         run = make.flow_run("PAUSED")
-        refused(decide_flow(run, Cancelling(), make.facts()), Status.REJECT)
+        make.refused(decide_flow(run, Cancelling(), make.facts()), Status.REJECT)
         assert decide_flow(run, Cancelling(), make.facts(), force=True).state.is_cancelling()
 
 
@@ -210,11 +201,11 @@ class TestPreventPendingTransitions:
     @pytest.mark.parametrize("origin", ["PENDING", "RUNNING"])
     def test_the_second_submitter_loses(self, make, origin):
         answer = decide_flow(make.flow_run(origin), Pending(), make.facts())
-        assert "somebody else" in refused(answer, Status.ABORT).reason
+        assert "somebody else" in make.refused(answer, Status.ABORT).reason
 
     @pytest.mark.parametrize("origin", ["CANCELLING", "CANCELLED"])
     def test_a_cancelled_run_is_not_submitted(self, make, origin):
-        refused(decide_flow(make.flow_run(origin), Pending(), make.facts()), Status.REJECT)
+        make.refused(decide_flow(make.flow_run(origin), Pending(), make.facts()), Status.REJECT)
 
     @pytest.mark.parametrize("origin", [None, "SCHEDULED", "FAILED", "CRASHED", "COMPLETED"])
     def test_the_first_one_wins(self, make, origin):
@@ -227,7 +218,7 @@ class TestLate:
     @pytest.mark.parametrize("origin", ["PENDING", "RUNNING", "PAUSED"])
     def test_only_a_scheduled_run_is_marked(self, make, decide, origin):
         answer = decide(make.flow_run(origin), Late(scheduled_time=make.NOW), make.facts())
-        refused(answer, Status.REJECT)
+        make.refused(answer, Status.REJECT)
 
     @pytest.mark.parametrize("decide", [decide_flow, mark_late])
     def test_a_scheduled_run_is_marked(self, make, decide):
@@ -252,12 +243,12 @@ class TestLate:
 
 class TestHandlePausingFlows:
     def test_a_run_without_a_state_is_not_paused(self, make):
-        refused(decide_flow(make.flow_run(), Paused(), make.facts()), Status.ABORT)
+        make.refused(decide_flow(make.flow_run(), Paused(), make.facts()), Status.ABORT)
 
     @pytest.mark.parametrize("origin", ["SCHEDULED", "PENDING", "PAUSED"])
     def test_nor_one_that_is_not_running(self, make, origin):
         answer = decide_flow(make.flow_run(origin), Paused(pause_key="1"), make.facts())
-        refused(answer, Status.REJECT)
+        make.refused(answer, Status.REJECT)
 
     def test_a_pause_fires_once(self, make):
         run = make.flow_run("RUNNING")
@@ -268,7 +259,7 @@ class TestHandlePausingFlows:
         assert run.empirical_policy.pause_keys == ["1"]
         answer = decide_flow(run, Running(), make.facts())
         written(run, answer, make.facts())
-        again = refused(decide_flow(run, Paused(pause_key="1"), make.facts()), Status.REJECT)
+        again = make.refused(decide_flow(run, Paused(pause_key="1"), make.facts()), Status.REJECT)
         assert "already fired" in again.reason
         assert run.state.is_running()
         assert decide_flow(run, Paused(pause_key="2"), make.facts()).status is Status.ACCEPT
@@ -282,33 +273,33 @@ class TestHandlePausingFlows:
 
     def test_a_subflow_is_paused_but_not_suspended(self, make):
         run = make.flow_run("RUNNING", parent_task_run_id=uuid4(), deployment_id=uuid4())
-        answer = refused(decide_flow(run, Suspended(), make.facts()), Status.ABORT)
+        answer = make.refused(decide_flow(run, Suspended(), make.facts()), Status.ABORT)
         assert "Cannot suspend subflows" in answer.reason
         paused = decide_flow(run, Paused(), make.facts())
         assert (paused.status, paused.after) == (Status.ACCEPT, ("update_parent_task",))
 
     def test_suspending_needs_a_deployment(self, make):
         answer = decide_flow(make.flow_run("RUNNING"), Suspended(), make.facts())
-        assert "without a deployment" in refused(answer, Status.ABORT).reason
+        assert "without a deployment" in make.refused(answer, Status.ABORT).reason
         run = make.flow_run("RUNNING", deployment_id=uuid4())
         assert decide_flow(run, Suspended(), make.facts()).status is Status.ACCEPT
 
     def test_a_key_that_has_fired_comes_before_the_lack_of_a_deployment(self, make):
         run = make.flow_run("RUNNING", empirical_policy=FlowRunPolicy(pause_keys=["1"]))
-        refused(decide_flow(run, Suspended(pause_key="1"), make.facts()), Status.REJECT)
+        make.refused(decide_flow(run, Suspended(pause_key="1"), make.facts()), Status.REJECT)
 
 
 class TestHandleResumingPausedFlows:
     @pytest.mark.parametrize("target", ["PENDING", "PAUSED", "CANCELLING"])
     def test_a_paused_run_is_resumed_or_ended(self, make, target):
         answer = decide_flow(make.flow_run("PAUSED"), make.state(target), make.facts())
-        refused(answer, Status.REJECT)
+        make.refused(answer, Status.REJECT)
 
     @pytest.mark.parametrize("target", ["RUNNING", "SCHEDULED", *TERMINAL])
     def test_a_suspended_run_needs_a_deployment(self, make, target):
         suspended = make.state("PAUSED", pause_reschedule=True)
         answer = decide_flow(make.flow_run(suspended), make.state(target), make.facts())
-        refused(answer, Status.REJECT)
+        make.refused(answer, Status.REJECT)
         run = make.flow_run(suspended, deployment_id=uuid4())
         assert decide_flow(run, make.state(target), make.facts()).status is Status.ACCEPT
 
@@ -374,7 +365,7 @@ class TestScheduledTime:
     @pytest.mark.parametrize("origin", ["SCHEDULED", "PENDING"])
     def test_is_waited_for(self, make, origin):
         run = make.flow_run(make.state(origin, scheduled_time=make.NOW + MINUTE))
-        answer = refused(decide_flow(run, Running(), make.facts()), Status.WAIT)
+        answer = make.refused(decide_flow(run, Running(), make.facts()), Status.WAIT)
         assert answer.delay_s == 60
         later = make.facts(now=make.NOW + MINUTE)
         assert decide_flow(run, Running(), later).status is Status.ACCEPT
@@ -466,4 +457,4 @@ class TestForced:
         answer = decide_flow(run, Completed(), make.facts(), force=True)
         assert isinstance(answer.state.data, UnknownResult)
         written(run, answer, make.facts())
-        refused(decide_flow(run, Running(), make.facts()), Status.REJECT)
+        make.refused(decide_flow(run, Running(), make.facts()), Status.REJECT)

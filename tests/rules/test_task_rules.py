@@ -34,16 +34,6 @@ UNFINISHED = sorted(set(StateType) - TERMINAL_STATES)
 MINUTE = timedelta(minutes=1)
 
 
-def refused(answer, status):
-    assert answer.status is status
-    assert answer.state is None
-    assert not answer.writes
-    assert answer.changes is None
-    assert answer.after == ()
-    assert answer.reason
-    return answer
-
-
 def test_the_rules_are_those_of_the_table_in_its_order():
     assert [rule.name for rule in TASK_RULES] == [
         "CacheRetrieval",
@@ -147,7 +137,7 @@ class TestCacheRetrieval:
         run = make.task_run(make.state("COMPLETED", data=make.stored))
         proposed = make.state("RUNNING", cache_key="k")
         answer = decide_task(run, proposed, make.facts(cached=self.cached(make)))
-        assert "its result is recorded" in refused(answer, Status.REJECT).reason
+        assert "its result is recorded" in make.refused(answer, Status.REJECT).reason
 
     @pytest.mark.parametrize(
         ("wanted", "entry"),
@@ -175,12 +165,12 @@ class TestHandleTaskTerminalStateTransitions:
     @pytest.mark.parametrize("target", ["CANCELLING", "PAUSED", "CRASHED"])
     def test_aborts_what_cannot_follow_a_final_state(self, make, origin, target):
         answer = decide_task(make.task_run(origin), make.state(target), make.facts())
-        refused(answer, Status.ABORT)
+        make.refused(answer, Status.ABORT)
 
     @pytest.mark.parametrize("target", ["SCHEDULED", "PENDING", "RUNNING", "COMPLETED", "FAILED"])
     def test_a_recorded_result_is_final(self, make, target):
         run = make.task_run(make.state("COMPLETED", data=make.stored))
-        refused(decide_task(run, make.state(target), make.facts()), Status.REJECT)
+        make.refused(decide_task(run, make.state(target), make.facts()), Status.REJECT)
 
     @pytest.mark.parametrize("data", ["nothing", "unpersisted", "bare"])
     def test_a_result_that_was_not_recorded_is_made_again(self, make, data):
@@ -231,16 +221,16 @@ class TestPreventRunningTasksFromStoppedFlows:
     @pytest.mark.parametrize("flow", sorted(set(StateType) - {"RUNNING", "PAUSED"}))
     def test_aborts_unless_the_flow_run_is_running(self, make, origin, flow):
         facts = make.facts(flow_run=make.flow_run(flow))
-        answer = refused(decide_task(make.task_run(origin), Running(), facts), Status.ABORT)
+        answer = make.refused(decide_task(make.task_run(origin), Running(), facts), Status.ABORT)
         assert flow.capitalize() in answer.reason
 
     def test_aborts_when_the_flow_run_has_no_state(self, make):
         facts = make.facts(flow_run=make.flow_run())
-        refused(decide_task(make.task_run("PENDING"), Running(), facts), Status.ABORT)
+        make.refused(decide_task(make.task_run("PENDING"), Running(), facts), Status.ABORT)
 
     def test_aborts_when_the_flow_run_is_gone(self, make):
         answer = decide_task(make.task_run("PENDING"), Running(), make.facts(flow_run=None))
-        assert "does not exist" in refused(answer, Status.ABORT).reason
+        assert "does not exist" in make.refused(answer, Status.ABORT).reason
 
     @pytest.mark.parametrize("reschedule", [True, False])
     @pytest.mark.parametrize("has_timeout", [True, False])
@@ -289,7 +279,7 @@ class TestSecureTaskConcurrencySlots:
 
     def test_how_long_to_wait_is_a_setting(self, make):
         facts = make.facts(limits={"db": (1, 1)}, slot_wait_s=7.0)
-        answer = refused(decide_task(make.task_run("PENDING"), Running(), facts), Status.WAIT)
+        answer = make.refused(decide_task(make.task_run("PENDING"), Running(), facts), Status.WAIT)
         assert answer.delay_s == 7.0
         assert "'db'" in answer.reason
 
@@ -300,7 +290,7 @@ class TestSecureTaskConcurrencySlots:
     def test_nothing_is_taken_by_a_run_that_then_has_to_wait(self, make):
         run = make.task_run(make.state("SCHEDULED", scheduled_time=make.NOW + MINUTE))
         answer = decide_task(run, Running(), make.facts(limits={"db": (2, 1)}))
-        assert refused(answer, Status.WAIT).delay_s == 60
+        assert make.refused(answer, Status.WAIT).delay_s == 60
 
 
 class TestScheduledTime:
@@ -323,7 +313,7 @@ class TestScheduledTime:
     def test_is_waited_for(self, make, origin, ahead_s):
         time = make.NOW + timedelta(seconds=ahead_s)
         run = make.task_run(make.state(origin, scheduled_time=time))
-        answer = refused(decide_task(run, Running(), make.facts()), Status.WAIT)
+        answer = make.refused(decide_task(run, Running(), make.facts()), Status.WAIT)
         assert answer.delay_s == ahead_s
 
     def test_a_wait_is_never_too_short(self, make):
@@ -341,130 +331,6 @@ class TestScheduledTime:
     def test_does_not_hold_up_anything_but_running(self, make):
         run = make.task_run(make.state("SCHEDULED", scheduled_time=make.NOW + MINUTE))
         assert decide_task(run, Cancelled(), make.facts()).status is Status.ACCEPT
-
-
-class TestRetryFailedTasks:
-    def failing(self, make, run_count=1, retries=2, delay=None, **fields):
-        policy = TaskRunPolicy(retries=retries, retry_delay=delay)
-        return make.task_run("RUNNING", run_count=run_count, empirical_policy=policy, **fields)
-
-    @pytest.mark.parametrize(
-        ("run_count", "retries", "again"),
-        [(1, 0, False), (1, 1, True), (2, 1, False), (2, 2, True), (3, 2, False), (3, 9, True)],
-    )
-    def test_as_often_as_the_policy_says(self, make, run_count, retries, again):
-        failed = Failed(message="boom", data=ValueError("boom"))
-        answer = decide_task(self.failing(make, run_count, retries), failed, make.facts())
-        if not again:
-            assert answer.status is Status.ACCEPT
-            assert answer.state is failed
-            return
-        assert answer.status is Status.REJECT
-        assert (answer.state.type, answer.state.name) == ("SCHEDULED", "AwaitingRetry")
-        assert answer.state.data is failed.data
-        assert answer.state.message.startswith("boom")
-        assert f"Attempt {run_count} of {retries + 1} failed" in answer.state.message
-        assert f"attempt {run_count + 1} of {retries + 1}" in answer.reason
-
-    @pytest.mark.parametrize(
-        ("delay", "run_count", "expected"),
-        [
-            (None, 1, 0),
-            (0, 1, 0),
-            (5, 1, 5),
-            (0.5, 2, 0.5),
-            ([1, 10, 100], 1, 1),
-            ([1, 10, 100], 2, 10),
-            ([1, 10, 100], 3, 100),
-            ([1, 10, 100], 4, 100),
-            ([], 1, 0),
-        ],
-    )
-    def test_after_the_delay_of_this_attempt(self, make, delay, run_count, expected):
-        run = self.failing(make, run_count, retries=9, delay=delay)
-        answer = decide_task(run, Failed(), make.facts())
-        scheduled = answer.state.state_details.scheduled_time
-        assert scheduled == make.NOW + timedelta(seconds=expected)
-
-    def test_a_failure_without_a_message_says_which_attempt_it_was(self, make):
-        answer = decide_task(self.failing(make, delay=5), Failed(), make.facts())
-        assert answer.state.message == "Attempt 1 of 3 failed; the next starts in 5 s."
-
-    def test_a_timeout_is_a_failure(self, make):
-        answer = decide_task(self.failing(make), Failed(name="TimedOut"), make.facts())
-        assert answer.state.name == "AwaitingRetry"
-
-    def test_not_when_the_failure_is_not_retriable(self, make):
-        proposed = make.state("FAILED", retriable=False)
-        assert decide_task(self.failing(make), proposed, make.facts()).state is proposed
-
-    def test_when_the_failure_is_said_to_be_retriable(self, make):
-        answer = decide_task(
-            self.failing(make), make.state("FAILED", retriable=True), make.facts()
-        )
-        assert answer.state.name == "AwaitingRetry"
-
-    @pytest.mark.parametrize("ended", [Crashed, Cancelled, Completed])
-    def test_nothing_but_a_failure_is_retried(self, make, ended):
-        assert decide_task(self.failing(make), ended(), make.facts()).status is Status.ACCEPT
-
-    @pytest.mark.parametrize("origin", ["PENDING", "SCHEDULED", "PAUSED", "CANCELLING"])
-    def test_only_a_running_task_is_retried(self, make, origin):
-        policy = TaskRunPolicy(retries=3)
-        run = make.task_run(origin, run_count=1, empirical_policy=policy)
-        assert decide_task(run, Failed(), make.facts()).status is Status.ACCEPT
-
-    def test_the_jitter_given_is_drawn_from(self, make):
-        policy = TaskRunPolicy(retries=1, retry_delay=10, retry_jitter_factor=1)
-        run = make.task_run("RUNNING", run_count=1, empirical_policy=policy)
-        answer = decide_task(run, Failed(), make.facts(jitter=lambda mean: mean * 1.5))
-        assert answer.state.state_details.scheduled_time == make.NOW + timedelta(seconds=15)
-
-    def test_slots_are_given_back_while_it_waits(self, make):
-        answer = decide_task(self.failing(make, tags=["db"]), Failed(), make.facts())
-        assert answer.after == ("release_slots",)
-
-    def test_the_whole_story_of_three_retries(self, make):
-        run = make.task_run(empirical_policy=TaskRunPolicy(retries=3))
-        counts = []
-        for proposed in [Pending(), *(step() for _ in range(4) for step in (Running, Failed))]:
-            answer = decide_task(run, proposed, make.facts())
-            record(run, answer.state, make.facts(), answer.changes)
-            counts.append(run.run_count)
-        assert [state.name for state in run.history] == [
-            "Pending",
-            "Running",
-            "AwaitingRetry",
-            "Retrying",
-            "AwaitingRetry",
-            "Retrying",
-            "AwaitingRetry",
-            "Retrying",
-            "Failed",
-        ]
-        assert counts == [0, 1, 1, 2, 2, 3, 3, 4, 4]
-
-
-class TestRenameReruns:
-    @pytest.mark.parametrize(
-        ("origin", "name", "run_count", "expected"),
-        [
-            ("PENDING", "", 0, "Running"),
-            ("SCHEDULED", "AwaitingRetry", 0, "Running"),
-            ("SCHEDULED", "AwaitingRetry", 1, "Retrying"),
-            ("SCHEDULED", "Scheduled", 1, "Rerunning"),
-            ("PENDING", "", 1, "Rerunning"),
-            ("PENDING", "NotReady", 2, "Rerunning"),
-            ("RUNNING", "", 1, "Rerunning"),
-            ("PAUSED", "NotReady", 0, "Running"),
-            ("FAILED", "", 3, "Running"),
-        ],
-    )
-    def test_says_why_it_is_executed_again(self, make, origin, name, run_count, expected):
-        state = make.state(origin, name=name, scheduled_time=make.NOW)
-        run = make.task_run(state, run_count=run_count)
-        answer = decide_task(run, Running(), make.facts())
-        assert (answer.status, answer.state.name) == (Status.ACCEPT, expected)
 
 
 class TestUpdateFlowRunTracker:
@@ -526,7 +392,7 @@ class TestWithoutAFlowRun:
     @pytest.mark.parametrize("origin", ["PENDING", "RUNNING", "CANCELLING", "CANCELLED"])
     def test_the_second_submitter_loses(self, make, origin):
         answer = decide_task(self.alone(make, origin), Pending(), make.facts(flow_run=None))
-        refused(answer, Status.ABORT)
+        make.refused(answer, Status.ABORT)
 
     @pytest.mark.parametrize("origin", ["SCHEDULED", "FAILED", None])
     def test_the_first_submitter_wins(self, make, origin):
@@ -562,7 +428,7 @@ class TestWithoutAFlowRun:
         run = self.alone(make, "CANCELLED")
         ordinary = decide_task(run, Crashed(), make.facts(flow_run=None))
         forced = decide_task(run, Crashed(), make.facts(flow_run=None), force=True)
-        refused(ordinary, Status.ABORT)
+        make.refused(ordinary, Status.ABORT)
         assert forced.status is Status.ACCEPT
 
 
@@ -583,7 +449,7 @@ class TestForced:
         answer = decide_task(run, Completed(), make.facts(), force=True)
         assert isinstance(answer.state.data, UnknownResult)
         record(run, answer.state, make.facts(), answer.changes)
-        refused(decide_task(run, Running(), make.facts()), Status.REJECT)
+        make.refused(decide_task(run, Running(), make.facts()), Status.REJECT)
 
     @pytest.mark.parametrize("origin", ["FAILED", "CRASHED"])
     def test_unless_nothing_was_recorded_of_the_failure(self, make, origin):
@@ -595,18 +461,6 @@ class TestForced:
         run = make.task_run(make.state("FAILED", data=make.stored))
         given = Completed(data=make.stored)
         assert decide_task(run, given, make.facts(), force=True).state is given
-
-
-class TestWhenARuleBreaks:
-    def test_the_proposal_is_aborted_and_the_rule_is_named(self, make):
-        def broken(mean):
-            raise OSError("no entropy")
-
-        policy = TaskRunPolicy(retries=1, retry_delay=1, retry_jitter_factor=1)
-        run = make.task_run("RUNNING", run_count=1, empirical_policy=policy)
-        answer = refused(decide_task(run, Failed(), make.facts(jitter=broken)), Status.ABORT)
-        assert "RetryFailedTasks" in answer.reason
-        assert "OSError: no entropy" in answer.reason
 
 
 def test_facts_need_nothing_but_the_time(make):
