@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from penstock.logging.buffer import drain, give_back, on_overflow, pending, put_rows
 from penstock.logging.configuration import setup_logging
+from penstock.logging.direct import log_flow_run, log_task_run
 from penstock.logging.printing import ensure_print_is_patched
 from penstock.logging.run_loggers import get_logger, get_run_logger
 from penstock.logging.switching import LogEavesdropper
@@ -19,6 +20,8 @@ __all__ = [
     "get_logger",
     "get_run_logger",
     "give_back",
+    "log_flow_run",
+    "log_task_run",
     "on_overflow",
     "pending",
     "put_rows",

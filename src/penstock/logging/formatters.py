@@ -14,6 +14,7 @@ START = "%(asctime)s.%(msecs)03d | %(levelname)-7s | "
 STANDARD_FORMAT = START + "%(name)s - %(message)s"
 FLOW_RUN_FORMAT = START + "Flow run %(flow_run_name)r - %(message)s"
 TASK_RUN_FORMAT = START + "Task run %(task_run_name)r - %(message)s"
+STANDARD = (STANDARD_FORMAT, FLOW_RUN_FORMAT, TASK_RUN_FORMAT, TIME_FORMAT)
 
 _Style = Literal["%", "{", "$"]
 
@@ -58,7 +59,8 @@ class PenstockFormatter(logging.Formatter):
         super().__init__(format, datefmt, style, validate, defaults=defaults)
         self._for_flow_runs = styled(flow_run_fmt)
         self._for_task_runs = styled(task_run_fmt)
-        self._second: tuple[int, str] = (-1, "")
+        self.is_standard = (format, flow_run_fmt, task_run_fmt, datefmt) == STANDARD
+        self._second: tuple[int, str, str] = (-1, "", "")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Format by what the record belongs to."""
@@ -75,11 +77,28 @@ class PenstockFormatter(logging.Formatter):
         """Format the time; within a second it is the same text."""
         if datefmt is None:
             return super().formatTime(record)
-        second = int(record.created)
-        known, text = self._second
-        if known != second:
-            text = time.strftime(datefmt, self.converter(record.created))
-            self._second = (second, text)
+        return self._time(record.created, datefmt)
+
+    def line(self, created: float, level: int, head: str, message: str) -> str:
+        """Give the line of a run's record in the standard format, without a record.
+
+        Args:
+            created: When it was logged, in seconds since the epoch.
+            level: Its level.
+            head: `Flow run 'name'` or `Task run 'name'`.
+            message: The text.
+        """
+        milliseconds = int((created - int(created)) * 1000)
+        time_text = self._time(created, TIME_FORMAT)
+        level_name = logging.getLevelName(level)
+        return f"{time_text}.{milliseconds:03d} | {level_name:<7} | {head} - {message}"
+
+    def _time(self, created: float, datefmt: str) -> str:
+        second = int(created)
+        known, known_format, text = self._second
+        if known != second or known_format != datefmt:
+            text = time.strftime(datefmt, self.converter(created))
+            self._second = (second, datefmt, text)
         return text
 
 

@@ -14,6 +14,7 @@ from penstock.exceptions import MissingContextError
 from penstock.ids import new_id
 from penstock.logging.buffer import NO_FLOW_RUN, put
 from penstock.logging.colors import paint, palette, takes_color
+from penstock.logging.formatters import PenstockFormatter
 from penstock.settings import get_current_settings
 
 if TYPE_CHECKING:
@@ -33,10 +34,18 @@ class StoreHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Filter and emit. The buffer has its own lock, so none is taken here."""
-        if self.filters and not self.filter(record):
-            return False
+        if self.filters:
+            kept = self.filter(record)
+            if not kept:
+                return False
+            # Since Python 3.12 a filter may put another record in its place.
+            record = record if kept is True else kept
         self.emit(record)
         return True
+
+    def is_plain(self) -> bool:
+        """Tell whether it takes every record as it is."""
+        return self.formatter is None and not self.level and not self.filters
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put the record into the buffer.
@@ -64,20 +73,13 @@ class StoreHandler(logging.Handler):
                 message = record.getMessage()
             else:
                 message = self.format(record)
-            level = record.levelno
-            limit: int = settings["PENSTOCK_LOGGING_TO_API_MAX_LOG_SIZE"]
-            if len(message) * 4 > limit or not message.isascii():
-                level, message = _storable(level, message, limit, record)
-            put(
-                (
-                    NO_FLOW_RUN if flow_run_id is None else _bytes_of(flow_run_id),
-                    new_id().bytes,
-                    None if task_run_id is None else _bytes_of(task_run_id),
-                    record.name,
-                    level,
-                    message,
-                    clock.epoch() if clock.is_virtual() else record.created,
-                )
+            put_message(
+                NO_FLOW_RUN if flow_run_id is None else _bytes_of(flow_run_id),
+                None if task_run_id is None else _bytes_of(task_run_id),
+                record.name,
+                record.levelno,
+                message,
+                record.created,
             )
         except Exception:  # noqa: BLE001 - logging's rule: handleError says it on stderr
             self.handleError(record)
@@ -97,15 +99,41 @@ def _bytes_of(run_id: str | UUID) -> bytes:
     return run_id.bytes if isinstance(run_id, UUID) else bytes.fromhex(run_id.replace("-", ""))
 
 
-def _storable(level: int, message: str, limit: int, record: logging.LogRecord) -> tuple[int, str]:
+def put_message(
+    flow_run_id: bytes,
+    task_run_id: bytes | None,
+    name: str,
+    level: int,
+    message: str,
+    created: float,
+) -> None:
+    """Put what a run logged into the buffer, or a note if it is too large.
+
+    Args:
+        flow_run_id: The flow run, or `NO_FLOW_RUN`.
+        task_run_id: The task run, if it is one's.
+        name: The logger.
+        level: The level.
+        message: The text, formatted.
+        created: When it was logged, in seconds since the epoch.
+    """
+    limit: int = get_current_settings().values_by_name["PENSTOCK_LOGGING_TO_API_MAX_LOG_SIZE"]
+    if len(message) * 4 > limit or not message.isascii():
+        level, message = _storable(level, message, limit)
+    if clock.is_virtual():
+        created = clock.epoch()
+    put((flow_run_id, new_id().bytes, task_run_id, name, level, message, created))
+
+
+def _storable(level: int, message: str, limit: int) -> tuple[int, str]:
     """Give a level and a text that any store can write: valid Unicode, and within the limit."""
     data = message.encode("utf-8", "backslashreplace")
     if len(data) <= limit:
         return level, data.decode()
     note = (
         f"A log record of {len(data)} bytes was not recorded, only this note: the limit is {limit}"
-        " bytes. Raise PENSTOCK_LOGGING_TO_API_MAX_LOG_SIZE, or write large data to a file."
-        f" (Logged in {record.pathname}, line {record.lineno}.)"
+        " bytes. Raise PENSTOCK_LOGGING_TO_API_MAX_LOG_SIZE, or write large data to a file. It"
+        f" began: {message[:200]!r}"
     )
     logging.getLogger("penstock.logging").error(note)
     return max(level, logging.ERROR), note
@@ -163,25 +191,41 @@ class ConsoleHandler(logging.Handler):
         """Write the record, unless the root logger's handlers do."""
         if _root.handlers and self.stream is None and _shown_by_root(record):
             return
-        stream = self.stream or sys.stderr
-        if stream is None:  # programs without a console have none
-            return
         try:
             text = self.format(record)
-            if stream is not self._asked:
-                self._asked, self._painting = stream, self._wants_color() and takes_color(stream)
-            if self._painting or self._wants_markup():
-                text = paint(
-                    text,
-                    record,
-                    self._palette,
-                    color=self._painting,
-                    markup=self._wants_markup(),
-                )
-            stream.write(text + "\n")
-            stream.flush()
+            stream = self.stream or sys.stderr
+            if self.paints(stream):
+                markup = self._wants_markup()
+                text = paint(text, record, self._palette, color=self._painting, markup=markup)
+            self.write(text)
         except Exception:  # noqa: BLE001 - logging's rule: handleError says it on stderr
             self.handleError(record)
+
+    def write(self, text: str) -> None:
+        """Write a line, in one call, so that lines of threads do not mix."""
+        stream = self.stream or sys.stderr
+        if stream is not None:  # programs without a console have none
+            stream.write(text + "\n")
+            stream.flush()
+
+    def plain_formatter(self) -> PenstockFormatter | None:
+        """Give the formatter, if it writes every record in the standard format and uncoloured."""
+        formatter = self.formatter
+        if (
+            self.level
+            or self.filters
+            or type(formatter) is not PenstockFormatter
+            or not formatter.is_standard
+            or self.paints(self.stream or sys.stderr)
+        ):
+            return None
+        return formatter
+
+    def paints(self, stream: TextIO | None) -> bool:
+        """Tell whether lines written to `stream` are coloured, or have markup to take out."""
+        if stream is not self._asked:
+            self._asked, self._painting = stream, self._wants_color() and takes_color(stream)
+        return self._painting or self._wants_markup()
 
     def _wants_color(self) -> bool:
         if self._colors is None:

@@ -32,6 +32,18 @@ class PenstockLogAdapter(_Adapter):
     What a call gives as `extra` is added to that, and not put in its place.
     """
 
+    def debug(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Log at DEBUG; below the logger's level this costs a look-up."""
+        if self.logger.isEnabledFor(logging.DEBUG):
+            kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+            self.log(logging.DEBUG, msg, *args, **kwargs)
+
+    def info(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Log at INFO; below the logger's level this costs a look-up."""
+        if self.logger.isEnabledFor(logging.INFO):
+            kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+            self.log(logging.INFO, msg, *args, **kwargs)
+
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
