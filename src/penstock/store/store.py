@@ -98,6 +98,10 @@ class Store:
         found = self._flow_ids[name] = id_from_bytes(rows[0][0])
         return found
 
+    def forget_flow(self, name: str) -> None:
+        """Ask the store again for the id of the flow called `name`: it was deleted."""
+        self._flow_ids.pop(name, None)
+
     def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
         """Give a flow run.
 
@@ -112,6 +116,23 @@ class Store:
             )
             raise ObjectNotFound(message)
         return encoding.flow_run_from_row(rows[0])
+
+    def read_task_run(self, task_run_id: UUID) -> TaskRun:
+        """Give a task run.
+
+        Raises:
+            ObjectNotFound: there is none of this id.
+        """
+        key = task_run_id.bytes
+        rows = self.read(sql.READ_TASK_RUN, {"id": key})
+        rows = rows or self.read(sql.READ_TASK_RUN_OF, (encoding.NO_FLOW_RUN, key))
+        if not rows:
+            message = (
+                f"There is no task run {task_run_id} in the store {str(self.path)!r}. A task run is"
+                " recorded once it has finished, or has been running for a while."
+            )
+            raise ObjectNotFound(message)
+        return encoding.task_run_from_row(rows[0])
 
     def read_task_runs(self, flow_run_id: UUID) -> list[TaskRun]:
         """Give all task runs that are recorded of a flow run, in the order they were made."""
