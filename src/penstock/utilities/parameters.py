@@ -130,12 +130,12 @@ class Parameters:
             {'x': 1, 'y': 2}
         """
         if not self._is_plain:
-            return self._bind_by_inspect(args, kwargs)
+            return self._bind_any(args, kwargs, fill_in=True)
         given = len(args)
         if given == self._count and not kwargs:
             return dict(zip(self.names, args, strict=True))
         if given > self._count:
-            return self._bind_by_inspect(args, kwargs)
+            return self._bind_any(args, kwargs, fill_in=True)
         bound = dict(zip(self.names, args, strict=False))
         defaults = self.defaults
         by_keyword = 0
@@ -146,9 +146,9 @@ class Parameters:
             elif name in defaults:
                 bound[name] = defaults[name]
             else:
-                return self._bind_by_inspect(args, kwargs)
+                return self._bind_any(args, kwargs, fill_in=True)
         if by_keyword != len(kwargs):
-            return self._bind_by_inspect(args, kwargs)
+            return self._bind_any(args, kwargs, fill_in=True)
         return bound
 
     def call_arguments(
@@ -193,12 +193,11 @@ class Parameters:
 
     def without_defaults(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Bind as `bind` does, but leave out parameters that were not given."""
-        try:
-            return dict(self.signature.bind(*args, **kwargs).arguments)
-        except TypeError as error:
-            raise ParameterBindError.from_bind_failure(
-                self.fn, error, self.signature_text
-            ) from None
+        bound = self._bind_any(args, kwargs, fill_in=False)
+        for variadic in (self.var_positional, self.var_keyword):
+            if variadic is not None and not bound[variadic]:
+                del bound[variadic]
+        return bound
 
     def explode(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Lift what is in `**kwargs` to the top level.
@@ -256,16 +255,47 @@ class Parameters:
         """Show the function and its signature."""
         return f"<Parameters of {getattr(self.fn, '__qualname__', self.fn)}{self.signature_text}>"
 
-    def _bind_by_inspect(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Bind any signature, or find the words for why it cannot be bound."""
+    def _bind_any(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, fill_in: bool
+    ) -> dict[str, Any]:
+        """Bind any signature.
+
+        Not by `inspect`: it refuses a keyword that is also the name of a positional-only parameter
+        with a default, which a function with `**kwargs` takes.
+        """
+        bound: dict[str, Any] = {}
+        left = dict(kwargs)
+        taken = 0
+        for name, parameter in self.signature.parameters.items():
+            kind = parameter.kind
+            if kind is parameter.VAR_POSITIONAL:
+                bound[name] = args[taken:]
+                taken = len(args)
+            elif kind is parameter.VAR_KEYWORD:
+                bound[name], left = left, {}
+            elif kind is not parameter.KEYWORD_ONLY and taken < len(args):
+                if name in left and kind is not parameter.POSITIONAL_ONLY:
+                    raise self._bind_error(args, kwargs)
+                bound[name] = args[taken]
+                taken += 1
+            elif name in left and kind is not parameter.POSITIONAL_ONLY:
+                bound[name] = left.pop(name)
+            elif name not in self.defaults:
+                raise self._bind_error(args, kwargs)
+            elif fill_in:
+                bound[name] = self.defaults[name]
+        if left or taken < len(args):
+            raise self._bind_error(args, kwargs)
+        return bound
+
+    def _bind_error(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ParameterBindError:
+        """Let `inspect` find the words for why a call cannot be bound."""
+        problem: object = "the arguments do not fit"
         try:
-            bound = self.signature.bind(*args, **kwargs)
+            self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise ParameterBindError.from_bind_failure(
-                self.fn, error, self.signature_text
-            ) from None
-        bound.apply_defaults()
-        return dict(bound.arguments)
+            problem = error
+        return ParameterBindError.from_bind_failure(self.fn, problem, self.signature_text)
 
     def _has_text_annotations(self) -> bool:
         return any(isinstance(p.annotation, str) for p in self.signature.parameters.values())

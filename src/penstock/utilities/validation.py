@@ -8,6 +8,7 @@ told by `fitters`, and pydantic is only asked about the rest.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.exceptions import ParameterTypeError
@@ -15,7 +16,7 @@ from penstock.utilities.fitters import MisfitError, fitter_of, is_surely_valid
 from penstock.utilities.parameters import Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 _VALUE = "value"
 
@@ -137,33 +138,39 @@ def _make_validator(own: Parameters, name: str, annotation: Any) -> Callable[[An
 
 
 def _validate_by_pydantic(own: Parameters, name: str, annotation: Any, value: Any) -> Any:
-    from pydantic import ValidationError
+    from pydantic import ValidationError  # heavy; only for values that need it
 
     models: dict[str, Any] = own.kept.setdefault("models", {})
+    given = {} if _is_field_info(value) else {_VALUE: value}
     try:
         if name not in models:
             models[name] = _model_of(own, name, annotation)
-        given = {} if _is_field_info(value) else {_VALUE: value}
         return getattr(models[name].model_validate(given), _VALUE)
     except ValidationError as error:
         problems = [(_place(entry["loc"][1:]), _in_words(entry)) for entry in error.errors()]
         raise _InvalidValueError(problems) from error
-    except (NameError, TypeError, RuntimeError) as error:
-        problem = f"cannot be validated against {annotation!r}: {error}"
-        raise _InvalidValueError([("", problem)]) from error
+    except Exception as error:
+        # A validator of the user's, or an annotation that no model can be made of.
+        reason = f"cannot be validated against {annotation!r}: {type(error).__name__}: {error}"
+        raise _InvalidValueError([("", reason)]) from error
 
 
 def _model_of(own: Parameters, name: str, annotation: Any) -> Any:
     """Build a pydantic model with the one field: models take any class, type adapters do not."""
-    import pydantic
+    import pydantic  # heavy, see the module
 
+    if not isinstance(annotation, (type, Callable)) and type(annotation).__module__ == "builtins":
+        raise TypeError("It is a value and not a type.")
     default = own.defaults.get(name)
     field = default if _is_field_info(default) else ...
-    return cast("Any", pydantic.create_model)(
+    model = cast("Any", pydantic.create_model)(
         "Parameters",
         __config__=pydantic.ConfigDict(arbitrary_types_allowed=True),
         **{_VALUE: (annotation, field)},
     )
+    if _VALUE not in model.model_fields:  # ClassVar and the like
+        raise TypeError("It cannot stand at a parameter.")
+    return model
 
 
 def _v1_validator(annotation: Any) -> Callable[[Any], Any]:
