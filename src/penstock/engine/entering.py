@@ -27,7 +27,8 @@ from penstock.engine.termination import capture_signals
 from penstock.exceptions import Abort
 from penstock.futures import PenstockFuture, as_awaitable
 from penstock.logging import setup_logging
-from penstock.logging.loggers import ensure_print_is_patched, get_logger
+from penstock.logging import get_logger
+from penstock.logging.printing import ensure_print_is_patched
 from penstock.records import FlowRun, FlowRunPolicy, TaskRun
 from penstock.rules import Facts, record
 from penstock.states import Pending, State, exception_to_crashed_state, state_result

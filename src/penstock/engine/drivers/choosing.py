@@ -6,7 +6,6 @@ The async ones are coroutines; asyncio itself is imported by the first of them.
 from __future__ import annotations
 
 import sys
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from penstock import logging as run_logging
@@ -23,15 +22,13 @@ if TYPE_CHECKING:
     from penstock.engine.task_runs import TaskCall
     from penstock.futures import PenstockFuture
 
-loading_script: ContextVar[bool] = ContextVar("loading_script", default=False)
-"""Whether a script is being loaded for its flows: calls in it do not run meanwhile."""
-
 _LOGS_PER_COMMIT = 500
 
 
 def is_loading_script() -> bool:
     """Tell whether flow calls are to be ignored now."""
-    return loading_script.get()
+    loading = sys.modules.get("penstock.loading")
+    return loading is not None and loading.is_loading.get()
 
 
 def log_prints_by_default() -> bool:

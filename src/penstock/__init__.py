@@ -1,0 +1,70 @@
+"""penstock: Python workflows that finish.
+
+```python
+from penstock import flow, task
+```
+
+Names are loaded when they are first asked for, so that importing the package costs little.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock import runtime
+    from penstock.client import get_client
+    from penstock.context import tags
+    from penstock.flows import Flow, flow
+    from penstock.logging import get_run_logger
+    from penstock.states import State
+    from penstock.tasks import Task, task
+    from penstock.utilities.annotations import allow_failure, unmapped
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Flow": "penstock.flows",
+    "State": "penstock.states",
+    "Task": "penstock.tasks",
+    "allow_failure": "penstock.utilities.annotations",
+    "flow": "penstock.flows",
+    "get_client": "penstock.client",
+    "get_run_logger": "penstock.logging",
+    "runtime": "penstock.runtime",
+    "tags": "penstock.context",
+    "task": "penstock.tasks",
+    "unmapped": "penstock.utilities.annotations",
+}
+
+__all__ = [
+    "Flow",
+    "State",
+    "Task",
+    "allow_failure",
+    "flow",
+    "get_client",
+    "get_run_logger",
+    "runtime",
+    "tags",
+    "task",
+    "unmapped",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for."""
+    module = _WHERE.get(name)
+    if module is None:
+        message = f"module 'penstock' has no attribute {name!r}"
+        raise AttributeError(message)
+    found = import_module(module)
+    value = found if module == f"penstock.{name}" else getattr(found, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return list(__all__)

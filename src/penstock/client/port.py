@@ -1,0 +1,127 @@
+"""What the client needs of whatever keeps the records: the store in this process, or a server.
+
+The methods that users call (`flows.py`, `flow_runs.py`, ...) bring what they are given into one
+form; a port does it. So both kinds of client, and every port, share them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from penstock.client.schemas.responses import OrchestrationResult
+    from penstock.records import Flow, FlowRun, Log, TaskRun
+    from penstock.states import State
+    from penstock.store.filters import Search
+
+
+class Port(Protocol):
+    """Operations on the records. Unknown ids raise `ObjectNotFound`."""
+
+    @property
+    def url(self) -> str:
+        """Where the records are."""
+        ...
+
+    def check(self) -> None:
+        """Raise if the records cannot be reached."""
+        ...
+
+    # -- flows --------------------------------------------------------------------------------
+
+    def create_flow(self, flow: Flow) -> Flow:
+        """Record a flow; give the recorded one if its name is known already."""
+        ...
+
+    def read_flow(self, flow_id: UUID) -> Flow:
+        """Give a flow."""
+        ...
+
+    def read_flow_by_name(self, name: str) -> Flow:
+        """Give the flow of this name."""
+        ...
+
+    def find_flows(self, search: Search) -> list[Flow]:
+        """Give a page of flows."""
+        ...
+
+    def count_flows(self, search: Search) -> int:
+        """Count flows."""
+        ...
+
+    def delete_flow(self, flow_id: UUID) -> None:
+        """Delete a flow with all of its runs."""
+        ...
+
+    # -- flow runs ----------------------------------------------------------------------------
+
+    def create_flow_run(self, run: FlowRun, state: State) -> FlowRun:
+        """Record a flow run of the flow `run.flow_name` and bring it into its first state."""
+        ...
+
+    def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
+        """Give a flow run."""
+        ...
+
+    def find_flow_runs(self, search: Search) -> list[FlowRun]:
+        """Give a page of flow runs."""
+        ...
+
+    def count_flow_runs(self, search: Search) -> int:
+        """Count flow runs."""
+        ...
+
+    def update_flow_run(self, flow_run_id: UUID, changes: dict[str, Any]) -> FlowRun:
+        """Change fields of a flow run that do not follow from its states."""
+        ...
+
+    def set_flow_run_state(
+        self, flow_run_id: UUID, state: State, *, force: bool
+    ) -> OrchestrationResult:
+        """Propose a state for a flow run, or force it."""
+        ...
+
+    def delete_flow_run(self, flow_run_id: UUID) -> None:
+        """Delete a flow run with its task runs and logs."""
+        ...
+
+    # -- task runs ----------------------------------------------------------------------------
+
+    def create_task_run(self, run: TaskRun, state: State) -> TaskRun:
+        """Record a task run; give the recorded one if the same call has one already."""
+        ...
+
+    def read_task_run(self, task_run_id: UUID) -> TaskRun:
+        """Give a task run."""
+        ...
+
+    def find_task_runs(self, search: Search) -> list[TaskRun]:
+        """Give a page of task runs."""
+        ...
+
+    def count_task_runs(self, search: Search) -> int:
+        """Count task runs."""
+        ...
+
+    def set_task_run_state(
+        self, task_run_id: UUID, state: State, *, force: bool
+    ) -> OrchestrationResult:
+        """Propose a state for a task run, or force it."""
+        ...
+
+    def delete_task_run(self, task_run_id: UUID) -> None:
+        """Delete a task run with its logs."""
+        ...
+
+    # -- logs ---------------------------------------------------------------------------------
+
+    def create_logs(self, logs: Sequence[Log]) -> None:
+        """Record logs."""
+        ...
+
+    def find_logs(self, search: Search) -> list[Log]:
+        """Give a page of logs."""
+        ...

@@ -1,0 +1,152 @@
+"""What the decorators of flows and tasks check alike: functions, names, hooks, numbers."""
+
+from __future__ import annotations
+
+import difflib
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penstock.exceptions import InvalidNameError, ReservedArgumentError
+from penstock.utilities.annotations import NotSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_BANNED_CHARACTERS = "/%&><"
+_RESERVED = ("return_state", "wait_for")
+
+
+def check_function(fn: Any, kind: str) -> None:
+    """Make sure that what is decorated can be called."""
+    if not callable(fn):
+        message = f"'fn' must be callable, got {type(fn).__name__}. Use @{kind} on a function."
+        raise TypeError(message)
+
+
+def check_reserved(names: Iterable[str], kind: str, name: str) -> None:
+    """Refuse parameters whose names the call itself takes."""
+    taken = [reserved for reserved in _RESERVED if reserved in names]
+    if taken:
+        message = (
+            f"{kind.capitalize()} {name!r} has a parameter named {taken[0]!r}, which is a reserved"
+            f" name of the call. Rename the parameter."
+        )
+        raise ReservedArgumentError(message)
+
+
+def check_name(name: Any, kind: str, *, ban_characters: bool) -> None:
+    """Make sure that a name is text, without characters that names may not have."""
+    if name is not None and not isinstance(name, str):
+        hint = (
+            f" Did you mean to call it, as in @{kind}(name=...)?" if callable(name) else ""
+        )
+        message = (
+            f"Expected a str for the parameter 'name' of @{kind}, got {type(name).__name__}.{hint}"
+        )
+        raise TypeError(message)
+    if ban_characters and name is not None:
+        bad = [character for character in _BANNED_CHARACTERS if character in name]
+        if bad:
+            message = (
+                f"Name {name!r} contains an invalid character {bad[0]!r}. Names may not have any"
+                f" of {' '.join(_BANNED_CHARACTERS)}."
+            )
+            raise InvalidNameError(message)
+
+
+def check_run_name(name: Any, option: str) -> None:
+    """Make sure that a run's name is a template or a function that gives it."""
+    if name is not None and not isinstance(name, str) and not callable(name):
+        message = (
+            f"Expected a str or a callable for {option!r}, got {type(name).__name__}. Give a"
+            " template such as 'load-{day}', or a function without parameters."
+        )
+        raise TypeError(message)
+
+
+def check_hooks(hooks: Any, option: str) -> list[Callable[..., Any]] | None:
+    """Make sure that hooks are a list of things that can be called."""
+    if hooks is None:
+        return None
+    try:
+        checked = list(hooks)
+    except TypeError:
+        message = (
+            f"Expected a list of callables for {option!r}, got {type(hooks).__name__}. Write"
+            f" {option}=[my_hook]."
+        )
+        raise TypeError(message) from None
+    if not checked:
+        message = f"Empty list passed for {option!r}. Leave it out, or give at least one hook."
+        raise ValueError(message)
+    for hook in checked:
+        if not callable(hook):
+            message = (
+                f"Expected callables in {option!r}, got {type(hook).__name__}: {hook!r}. Write"
+                f" {option}=[my_hook], without calling it."
+            )
+            raise TypeError(message)
+    return checked
+
+
+def check_not_negative(value: Any, option: str, kind: str, name: str) -> None:
+    """Refuse numbers below zero, and what is no number."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        message = (
+            f"{option!r} of {kind} {name!r} must be a number, not {type(value).__name__}:"
+            f" {value!r}."
+        )
+        raise TypeError(message)
+    if value < 0:
+        message = f"{option!r} of {kind} {name!r} must not be negative, got {value!r}."
+        raise ValueError(message)
+
+
+def check_count(value: Any, option: str, kind: str, name: str) -> None:
+    """Refuse what is no whole number from zero up."""
+    check_not_negative(value, option, kind, name)
+    if value is not None and not isinstance(value, int):
+        message = f"{option!r} of {kind} {name!r} must be a whole number, got {value!r}."
+        raise TypeError(message)
+
+
+def refuse_unknown(options: dict[str, Any], known: Iterable[str], kind: str) -> None:
+    """Say which option does not exist, and which was perhaps meant."""
+    for option in options:
+        close = difflib.get_close_matches(option, list(known), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else f" It takes: {', '.join(known)}."
+        message = f"{kind}() got an unexpected option {option!r}.{hint}"
+        raise TypeError(message)
+
+
+def source_file(fn: Any) -> str | None:
+    """Give the absolute path of the file a function is defined in."""
+    while hasattr(fn, "__wrapped__"):
+        fn = fn.__wrapped__
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        code = getattr(getattr(type(fn), "__call__", None), "__code__", None)
+    if code is None or code.co_filename.startswith("<"):
+        return None
+    return str(Path(code.co_filename).absolute())
+
+
+def key_of(fn: Any, name: str) -> str:
+    """Give what identifies the same function across processes."""
+    qualified = getattr(fn, "__qualname__", None)
+    if qualified is None:
+        kind: Any = type(fn)
+        return f"{kind.__module__}.{kind.__qualname__}"
+    path = source_file(fn)
+    if path is None:
+        return f"{qualified}-unknown-source-file"
+    digest = sha256(f"{name}\0{path}".encode()).hexdigest()[:16]
+    return f"{qualified}-{digest}"
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """Give the options that were given at all."""
+    return {name: value for name, value in options.items() if value is not NotSet}
