@@ -45,7 +45,7 @@ _RESET = "\x1b[0m"
 
 
 def palette(styles: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give the escape sequence of each style; words that name no colour have no effect."""
+    """Give the escape sequence of each style; what names no colour leaves it uncoloured."""
     found: dict[str, str] = {}
     for name, words in {**_USUAL, **(styles or {})}.items():
         codes = ";".join(_CODES[word] for word in words.split() if word in _CODES)
@@ -61,7 +61,10 @@ def takes_color(stream: Any) -> bool:
     if sys.platform == "win32" and "WT_SESSION" not in os.environ:
         return False  # older consoles show the escape sequences themselves
     isatty = getattr(stream, "isatty", None)
-    return bool(isatty is not None and isatty())
+    try:
+        return bool(isatty is not None and isatty())
+    except ValueError:  # it is closed
+        return False
 
 
 def paint(

@@ -23,12 +23,12 @@ from penstock.logging.handlers import ConsoleHandler, StoreHandler, writes_to_co
 from penstock.settings import InvalidSettingError, get_current_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from penstock.settings import Settings
 
 _EXTRA = "penstock.extra"
-"""The entry whose handlers and level extra loggers get; nothing logs to it itself."""
+"""The logger whose handlers and level extra loggers get; nothing logs to it itself."""
 
 _HANDLERS = {"console": ConsoleHandler, "api": StoreHandler}
 
@@ -38,13 +38,14 @@ _lock = threading.RLock()
 class _SetUp:
     """What is set up now, so that it can be taken down or left alone."""
 
-    __slots__ = ("handlers", "key", "levels", "loggers_of_file", "settings")
+    __slots__ = ("cut_off", "handlers", "key", "levels", "loggers_of_file", "settings")
 
     def __init__(self) -> None:
         self.settings: Settings | None = None
         self.key: tuple[Any, ...] | None = None
         self.handlers: list[tuple[logging.Logger, logging.Handler]] = []
         self.levels: dict[str, int] = {}
+        self.cut_off: list[logging.Logger] = []
         self.loggers_of_file: list[str] = []
 
 
@@ -120,18 +121,33 @@ def _set_up(settings: Settings) -> None:
     configuration = from_file or default_configuration(values["PENSTOCK_LOGGING_LEVEL"])
     override_entries(configuration, overrides())
     if from_file is None:
-        handlers = _make_handlers(configuration)
-        loggers: dict[str, Any] = configuration["loggers"]
-        for name, entry in loggers.items():
-            if name != _EXTRA:
-                _give(logging.getLogger(name), entry, handlers)
+        _apply_own(configuration)
     else:
         _apply_file(configuration, settings)
-        handlers: dict[str, logging.Handler] = {"console": ConsoleHandler(), "api": StoreHandler()}
-        loggers = configuration.get("loggers", {})
-    extra_entry = loggers.get(_EXTRA) or {"level": "NOTSET", "handlers": ["api"]}
+    model = logging.getLogger(_EXTRA)
     for name in _outermost(values["PENSTOCK_LOGGING_EXTRA_LOGGERS"]):
-        _give(logging.getLogger(name), extra_entry, handlers)
+        _give(logging.getLogger(name), model.level, model.handlers or [StoreHandler()])
+
+
+def _apply_own(configuration: Mapping[str, Any]) -> None:
+    """Apply penstock's own configuration.
+
+    `dictConfig` would close all handlers of the process, the program's own with them.
+    """
+    try:
+        handlers = _make_handlers(configuration)
+        for name, entry in configuration["loggers"].items():
+            logger = logging.getLogger(name)
+            _give(logger, entry["level"], [handlers[key] for key in entry["handlers"]])
+            if logger.propagate and not entry["propagate"]:
+                logger.propagate = False
+                _present.cut_off.append(logger)
+    except (LookupError, ValueError, TypeError) as error:
+        message = (
+            f"The logging configuration cannot be used as {', '.join(sorted(overrides()))} in the"
+            f" environment change it: {error}. Correct or remove the variable."
+        )
+        raise InvalidSettingError(message) from error
 
 
 def _make_handlers(configuration: Mapping[str, Any]) -> dict[str, logging.Handler]:
@@ -147,19 +163,12 @@ def _make_handlers(configuration: Mapping[str, Any]) -> dict[str, logging.Handle
     return made
 
 
-def _give(
-    logger: logging.Logger, entry: Mapping[str, Any], handlers: Mapping[str, logging.Handler]
-) -> None:
-    """Give a logger the level and the handlers of its entry, where it has none of its own."""
+def _give(logger: logging.Logger, level: int | str, handlers: Iterable[logging.Handler]) -> None:
+    """Give a logger a level, unless it has one, and handlers."""
     if logger.level == logging.NOTSET:
-        logger.setLevel(entry.get("level", logging.NOTSET))
+        logger.setLevel(level)
         _present.levels[logger.name] = logger.level
-    if not entry.get("propagate", True):
-        logger.propagate = False
-    for name in entry.get("handlers", ()):
-        handler = handlers.get(name)
-        if handler is None:
-            continue
+    for handler in handlers:
         shown = logger is logging.root or any(map(writes_to_console, logger.handlers))
         if not (isinstance(handler, ConsoleHandler) and shown):
             logger.addHandler(handler)
@@ -207,5 +216,9 @@ def _take_down() -> None:
         for handler in list(logger.handlers):
             logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
-    _present.handlers, _present.levels, _present.loggers_of_file = [], {}, []
+        logger.propagate = True
+    for logger in _present.cut_off:
+        logger.propagate = True
+    _present.handlers, _present.levels = [], {}
+    _present.cut_off, _present.loggers_of_file = [], []
     _present.key = _present.settings = None

@@ -7,6 +7,7 @@ import os
 import re
 import string
 import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.settings import InvalidSettingError
@@ -65,7 +66,7 @@ def _parse(path: Path, text: str) -> object:
         raise _unreadable(path, str(error)) from error
     try:
         # No dependency of penstock's: who writes YAML has it, or is told.
-        import yaml  # pyright: ignore[reportMissingModuleSource]
+        yaml = import_module("yaml")
     except ImportError as error:
         what = "reading YAML needs the package PyYAML: pip install pyyaml (or use JSON or TOML)"
         raise _unreadable(path, what) from error

@@ -25,29 +25,37 @@ _patched_for_good = False
 _patches_open = 0
 
 
-def print_as_log(*args: Any, **kwargs: Any) -> None:
+def print_as_log(
+    *args: object,
+    sep: str | None = " ",
+    end: str | None = "\n",
+    file: Any = None,
+    flush: bool = False,
+) -> None:
     """Log what is printed, if the run that the caller is in has its prints logged; else print it.
 
     Args:
-        *args: What `print` takes.
-        **kwargs: What `print` takes. With a `file` that is not a standard stream it is printed.
+        *args: As for `print`.
+        sep: As for `print`.
+        end: As for `print`.
+        file: As for `print`; what is meant for another than a standard stream is printed.
+        flush: As for `print`; for a log it means nothing.
     """
     context = TaskRunContext.variable.get() or FlowRunContext.variable.get()
     if (
         context is None
         or not context.log_prints
-        or kwargs.get("file") not in (None, sys.stdout, sys.stderr)
+        or file not in (None, sys.stdout, sys.stderr)
         # A log handler may print: that is no print of the run's.
         or getattr(_inside, "logging", False)
     ):
-        _original(*args, **kwargs)
+        _original(*args, sep=sep, end=end, file=file, flush=flush)
         return
-    separator, end = kwargs.get("sep"), kwargs.get("end")
-    text = (" " if separator is None else separator).join(map(str, args))
+    text = (" " if sep is None else sep).join(map(str, args)) + (end or "")
     _inside.logging = True
     try:
         logger = get_run_logger(context)
-        logger.info((text + ("" if end is None else end)).rstrip(), stacklevel=2)
+        logger.info(text.rstrip(), stacklevel=2)
     finally:
         _inside.logging = False
 
