@@ -8,18 +8,18 @@ the write. What is decided depends on who executes the run:
   another host, with its lease expired), its next commit is refused and cannot undo this one.
 - A living process does. That process holds the run's history in memory and writes it whole with
   its next transition, so a state written beside it would be lost, or the history with it.
-  Therefore nothing is written but the request: CANCELLING and PAUSED are put down in the `control`
-  column, which the owner reads with the answer to its next commit or heartbeat; it makes the
-  transition itself. Until then the run reads as before. If the run ends first, the request is void.
-  Any other state is refused (ABORT).
+  Therefore nothing is written but the request: CANCELLING and PAUSED are put down in the
+  `control` column, which the owner reads with the answer to its next commit or heartbeat; it makes
+  the transition itself. Until then the run reads as before. If the run ends first, the request is
+  void. Any other state is refused (ABORT).
 - A living process does, and the state is forced. CANCELLING and PAUSED are requested as above,
   since only the owner can carry them out. Any other state takes the run away from its owner: the
   state is written, the owner's token is void, and it stops at its next commit, which is refused.
 
-The states of a task run are its flow run's owner's to decide. While that is another living process,
-they are refused unless they are forced; a forced one is written, and the owner writes over it if it
-still executes that task run. The owner's own process may set states of task runs, by the rules: so
-a flow's code can keep task runs of its own making.
+The states of a task run are its flow run's owner's to decide. While that is another living
+process, they are refused unless they are forced; a forced one is written, and the owner writes
+over it if it still executes that task run. The owner's own process may set states of task runs, by
+the rules: so a flow's code can keep task runs of its own making.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from penstock.rules import (
     record,
     state_for_parent_task,
 )
+from penstock.rules.answers import INSERT_CACHE, UPDATE_PARENT_TASK
 from penstock.states import Cancelled, State, StateType
 from penstock.store import encoding, is_owner_alive
 from penstock.store import statements as sql
@@ -55,9 +56,6 @@ if TYPE_CHECKING:
 
 REQUESTS = frozenset({StateType.CANCELLING, StateType.PAUSED})
 """The states that are asked of a flow run's owner."""
-
-UPDATE_PARENT_TASK = "update_parent_task"
-INSERT_CACHE = "insert_cache"
 
 
 class Lease(NamedTuple):
@@ -234,7 +232,11 @@ def set_task_run_state(
 
 def _cached_state(store: Store, proposed: State) -> State | None:
     details = proposed.state_details
-    if proposed.type is not StateType.RUNNING or details.cache_key is None or details.refresh_cache:
+    if (
+        proposed.type is not StateType.RUNNING
+        or details.cache_key is None
+        or details.refresh_cache
+    ):
         return None
     return store.cached_state(details.cache_key, clock.epoch())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -32,8 +32,8 @@ class _StateRow(msgspec.Struct, array_like=True):
 
     type: StateType
     name: str
-    timestamp: float
-    id: bytes
+    timestamp: datetime
+    id: UUID
     message: str | None
     details: StateDetails | None = None
 
@@ -67,12 +67,11 @@ _decode_task_details = msgspec.msgpack.Decoder(_TaskRunDetails).decode
 _decode_flow_details = msgspec.msgpack.Decoder(_FlowRunDetails).decode
 _PLAIN_TASK_POLICY = TaskRunPolicy()
 _PLAIN_FLOW_POLICY = FlowRunPolicy()
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def epoch_of(moment: datetime | None) -> float | None:
     """Turn a time into seconds since the epoch."""
-    return None if moment is None else (moment - _EPOCH).total_seconds()
+    return None if moment is None else moment.timestamp()
 
 
 def _time(seconds: float | None) -> datetime | None:
@@ -81,21 +80,23 @@ def _time(seconds: float | None) -> datetime | None:
 
 def encode_history(history: list[State]) -> bytes:
     """Encode the states that a run went through. Details that only name the run are left out."""
-    rows: list[_StateRow] = []
-    for state in history:
-        details = state.state_details
-        plain = StateDetails(flow_run_id=details.flow_run_id, task_run_id=details.task_run_id)
-        rows.append(
+    if not history:
+        return _encode(history)
+    details = history[-1].state_details
+    plain = StateDetails(flow_run_id=details.flow_run_id, task_run_id=details.task_run_id)
+    return _encode(
+        [
             _StateRow(
                 state.type,
                 state.name,
-                (state.timestamp - _EPOCH).total_seconds(),
-                state.id.bytes,
+                state.timestamp,
+                state.id,
                 state.message,
-                None if details == plain else details,
+                None if state.state_details == plain else state.state_details,
             )
-        )
-    return _encode(rows)
+            for state in history
+        ]
+    )
 
 
 def decode_history(
@@ -111,8 +112,8 @@ def decode_history(
             State(
                 type=row.type,
                 name=row.name,
-                timestamp=from_epoch(row.timestamp),
-                id=id_from_bytes(row.id),
+                timestamp=row.timestamp,
+                id=row.id,
                 message=row.message,
                 state_details=details,
             )
@@ -136,9 +137,9 @@ def task_run_row(run: TaskRun) -> tuple[Any, ...]:
         state_columns: tuple[Any, ...] = (None, None, None)
     else:
         state_columns = (
-            state.type.value,
+            state.type,
             state.name,
-            (state.timestamp - _EPOCH).total_seconds(),
+            state.timestamp.timestamp(),
         )
     result_type, result_data = _result_columns(state)
     return (
@@ -343,6 +344,11 @@ def log_from_row(row: tuple[Any, ...]) -> Log:
         message=row[5],
         timestamp=from_epoch(row[6]),
     )
+
+
+def flow_row(flow: Flow) -> tuple[Any, ...]:
+    """Give the row of `INSERT_FLOW`."""
+    return (flow.id.bytes, flow.name, _names(flow.tags), epoch_of(flow.created))
 
 
 def flow_from_row(row: tuple[Any, ...]) -> Flow:
