@@ -302,9 +302,7 @@ class RemoteFileSystem(WritableFileSystem):
         for file in files:
             local = (target / PurePosixPath(file).relative_to(root)).resolve()
             if not local.is_relative_to(target):
-                raise ValueError(
-                    f"The key {file!r} would be copied to outside of {str(target)!r}."
-                )
+                raise ValueError(f"The key {file!r} would be copied out of {str(target)!r}.")
             local.parent.mkdir(parents=True, exist_ok=True)
             filesystem.get_file(file, str(local))
         return len(files)

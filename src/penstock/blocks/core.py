@@ -133,9 +133,7 @@ class Block(BaseModel):
         slug, slash, rest = name.partition("/")
         if not slash:
             if cls is Block:
-                raise ValueError(
-                    f"{name!r} lacks the type. Give 'type-slug/name': 'secret/{name}'."
-                )
+                raise ValueError(f"{name!r} lacks a type. Give 'type-slug/name': 'secret/{name}'.")
             slug, rest = cls.get_block_type_slug(), name
         kind = _find_type(slug) if cls is Block else cls
         if slug != kind.get_block_type_slug():
@@ -197,9 +195,12 @@ class Block(BaseModel):
         try:
             block = cls.model_validate_json(document.data)
         except pydantic.ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
+            )
             raise ValueError(
                 f"The saved block {document.type_slug}/{document.name} does not fit"
-                f" {cls.__name__} as it is now: {error} Save it again with overwrite=True."
+                f" {cls.__name__} as it is now ({problems}). Save it again with overwrite=True."
             ) from error
         block._remember(document)  # noqa: SLF001 - its own class
         return block

@@ -26,6 +26,7 @@ _dumps = pickle.dumps
 _type_of: Callable[[Any], type[Any]] = type
 _NUMBERS = frozenset({int, float, complex, bool, type(None)})
 _TEXTS = frozenset({str, bytes})
+_SCALARS = _NUMBERS | _TEXTS
 CONTAINERS = frozenset({list, tuple, dict})
 _SMALL_LENGTH = 16
 _SMALL_TEXT_LENGTH = 1024
@@ -56,11 +57,9 @@ def dumps_bounded(value: Any, limit_bytes: int) -> bytes | None:
         True
     """
     kind = _type_of(value)
-    if (
-        kind in _NUMBERS
-        or (kind in _TEXTS and len(value) <= limit_bytes)
-        or (kind in CONTAINERS and is_small_and_flat(value))
-    ):
+    if kind in _TEXTS and len(value) > limit_bytes:
+        return None
+    if kind in _SCALARS or (kind in CONTAINERS and is_small_and_flat(value)):
         data = _dumps(value, PROTOCOL)
         return data if len(data) <= limit_bytes else None
     try:
