@@ -214,11 +214,28 @@ class TaskRunContext(_RunContext):
     __slots__ = ("call", "dynamic_keys", "task", "task_run")
     variable: ClassVar[ContextVar[TaskRunContext | None]] = ContextVar("task_run", default=None)
 
-    def __init__(self, *, task: Any, task_run: TaskRun, call: Any = None, **shared: Any) -> None:
-        super().__init__(**shared)
+    def __init__(  # noqa: PLR0913 - one for each field
+        self,
+        *,
+        task: Any,
+        task_run: TaskRun,
+        parameters: dict[str, Any] | None = None,
+        log_prints: bool = False,
+        result_factory: Any = None,
+        call: Any = None,
+        start_time: datetime | None = None,
+        client: Any = None,
+    ) -> None:
+        # Made for every task run: no call of the base class for what is six assignments.
+        self._token = None
+        self._client = client
         self.task = task
         self.task_run = task_run
+        self.parameters = {} if parameters is None else parameters
+        self.log_prints = log_prints
+        self.result_factory = result_factory
         self.call = call
+        self.start_time = start_time or clock.now()
         self.dynamic_keys: dict[str, int] | None = None
 
 

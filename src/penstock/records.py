@@ -21,7 +21,7 @@ class Flow(msgspec.Struct, kw_only=True):
 
     name: str
     id: UUID = msgspec.field(default_factory=new_id)
-    tags: list[str] = msgspec.field(default_factory=list[str])
+    tags: list[str] = []
     created: datetime = msgspec.field(default_factory=clock.now)
     updated: datetime | None = None
 
@@ -34,7 +34,7 @@ class FlowRunPolicy(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     retries: int | None = None
     retry_delay: float | None = None
-    pause_keys: list[str] = msgspec.field(default_factory=list[str])
+    pause_keys: list[str] = []
     resuming: bool = False
 
 
@@ -59,14 +59,14 @@ class _Run(msgspec.Struct, kw_only=True, eq=False):
     id: UUID = msgspec.field(default_factory=new_id)
     name: str = ""
     state: State | None = None
-    tags: list[str] = msgspec.field(default_factory=list[str])
+    tags: list[str] = []
     run_count: int = 0
     expected_start_time: datetime | None = None
     next_scheduled_start_time: datetime | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
     run_time_s: float = 0.0
-    history: list[State] = msgspec.field(default_factory=list[State])
+    history: list[State] = []
 
     @property
     def state_id(self) -> UUID | None:
@@ -132,15 +132,15 @@ class FlowRun(_Run, kw_only=True, eq=False):
     flow_version: str | None = None
     deployment_id: UUID | None = None
     work_queue_name: str | None = None
-    parameters: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    parameters: dict[str, Any] = {}
     idempotency_key: str | None = None
-    context: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    context: dict[str, Any] = {}
     empirical_policy: FlowRunPolicy = msgspec.field(default_factory=FlowRunPolicy)
     parent_task_run_id: UUID | None = None
     infrastructure_pid: str | None = None
     auto_scheduled: bool = False
     created_by: str | None = None
-    job_variables: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    job_variables: dict[str, Any] = {}
     entrypoint: str | None = None
     parameters_pickle: bytes | None = None
 
@@ -159,10 +159,8 @@ class TaskRun(_Run, kw_only=True, eq=False):
     cache_key: str | None = None
     cache_expiration: datetime | None = None
     empirical_policy: TaskRunPolicy = msgspec.field(default_factory=TaskRunPolicy)
-    labels: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    task_inputs: dict[str, list[TaskRunResult]] = msgspec.field(
-        default_factory=dict[str, list[TaskRunResult]]
-    )
+    labels: dict[str, str] = {}
+    task_inputs: dict[str, list[TaskRunResult]] = {}
     flow_run_run_count: int = 0
     fingerprint: bytes | None = None
 

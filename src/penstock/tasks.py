@@ -12,7 +12,6 @@ from penstock.records import TaskRunPolicy
 from penstock.settings import get_current_settings
 from penstock.utilities.annotations import NotSet
 from penstock.utilities.asyncutils import is_async_fn
-from penstock.utilities.hashing import hash_arguments
 from penstock.utilities.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -86,6 +85,8 @@ def task_input_hash(context: TaskRunContext, arguments: dict[str, Any]) -> str |
         HashError: an argument cannot be hashed; says which. A key of part of the arguments would
             lead to wrong results.
     """
+    from penstock.utilities.hashing import hash_arguments  # brings OpenSSL: 3 ms
+
     fn = context.task.fn
     code = getattr(fn, "__code__", None)
     return hash_arguments(
@@ -234,9 +235,7 @@ class Task(Generic[P, R]):
         Returns:
             The value; an awaitable of it for an async task that is called by async code.
         """
-        from penstock.engine import enter_task_run_engine
-
-        return enter_task_run_engine(
+        return _engine()(
             self,
             self.signature.bind(args, kwargs),
             wait_for,
@@ -264,9 +263,7 @@ class Task(Generic[P, R]):
         Raises:
             RuntimeError: this is not in a flow.
         """
-        from penstock.engine import enter_task_run_engine
-
-        return enter_task_run_engine(
+        return _engine()(
             self,
             self.signature.bind(args, kwargs),
             wait_for,
@@ -294,9 +291,7 @@ class Task(Generic[P, R]):
         Example:
             >>> double.map([1, 2, 3])  # doctest: +SKIP
         """
-        from penstock.engine import enter_task_run_engine
-
-        return enter_task_run_engine(
+        return _engine()(
             self,
             self.signature.bind(args, kwargs),
             wait_for,
@@ -376,6 +371,19 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         """Give the task's name."""
         return f"<Task {self.name!r}>"
+
+
+_enter: Callable[..., Any] | None = None
+
+
+def _engine() -> Callable[..., Any]:
+    """Give the entry to the engine, which is loaded with the first call."""
+    global _enter  # noqa: PLW0603 - an import statement in each call costs as much as a rule
+    if _enter is None:
+        from penstock.engine import enter_task_run_engine
+
+        _enter = enter_task_run_engine
+    return _enter
 
 
 def _runner_here() -> Any:

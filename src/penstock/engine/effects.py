@@ -1,13 +1,15 @@
 """What a run wants done: effects, yielded by the engine's generators, done by a driver.
 
-A run decides; it never does I/O, sleeps, or starts a thread. Slotted classes, not frozen: these are
-made several times for each task run. A new need is a new effect or, better, no effect.
+A run decides; it never does I/O, sleeps, or starts a thread. Structs, not frozen: these are made
+several times for each task run. A new need is a new effect or, better, no effect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 if TYPE_CHECKING:
     from penstock.context import ContextModel
@@ -20,89 +22,56 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Await:
+class Await(msgspec.Struct, eq=False):
     """Wait until these task runs are over. Answer: nothing; the futures hold their states."""
 
-    __slots__ = ("futures",)
-
-    def __init__(self, futures: Sequence[PenstockFuture]) -> None:
-        self.futures = futures
+    futures: Sequence[PenstockFuture]
 
 
-class Commit:
+class Commit(msgspec.Struct, eq=False):
     """Write rows for the run's execution, behind its fence. Answer: nothing."""
 
-    __slots__ = ("execution", "rows")
-
-    def __init__(self, execution: Execution, rows: list[Row]) -> None:
-        self.execution = execution
-        self.rows = rows
+    execution: Execution
+    rows: list[Row]
 
 
-class Invoke:
+class Invoke(msgspec.Struct, eq=False):
     """Call the user's function. Answer: an `Outcome`."""
 
-    __slots__ = ("call",)
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
+    call: Call
 
 
-class Sleep:
+class Sleep(msgspec.Struct, eq=False):
     """Wait until a time, in seconds since the epoch. Answer: nothing."""
 
-    __slots__ = ("until",)
-
-    def __init__(self, until: float) -> None:
-        self.until = until
+    until: float
 
 
-class Save:
+class Save(msgspec.Struct, eq=False):
     """Write a value to result storage. Answer: the result object."""
 
-    __slots__ = ("factory", "inside", "parameters", "value")
-
-    def __init__(
-        self,
-        factory: ResultFactory,
-        value: Any,
-        parameters: dict[str, Any],
-        inside: ContextModel | None,
-    ) -> None:
-        self.factory = factory
-        self.value = value
-        self.parameters = parameters
-        self.inside = inside
+    factory: ResultFactory
+    value: Any
+    parameters: dict[str, Any]
+    inside: ContextModel | None
 
 
-class Read:
+class Read(msgspec.Struct, eq=False):
     """Read from the store, or from anything else that may wait. Answer: what `read` returns."""
 
-    __slots__ = ("read",)
-
-    def __init__(self, read: Callable[[], Any]) -> None:
-        self.read = read
+    read: Callable[[], Any]
 
 
-class Ask:
+class Ask(msgspec.Struct, eq=False):
     """Call a function that the user gave besides the run's own: a hook, a condition.
 
     It may be a coroutine function. Answer: what it returns; what it raises is thrown in.
     """
 
-    __slots__ = ("args", "fn", "inside", "kwargs")
-
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        inside: ContextModel | None,
-    ) -> None:
-        self.fn = fn
-        self.args = args
-        self.kwargs = kwargs
-        self.inside = inside
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    inside: ContextModel | None
 
 
 Effect = Await | Commit | Invoke | Sleep | Save | Read | Ask

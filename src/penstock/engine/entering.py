@@ -31,7 +31,7 @@ from penstock.logging import get_logger
 from penstock.logging.printing import ensure_print_is_patched
 from penstock.records import FlowRun, FlowRunPolicy, TaskRun
 from penstock.rules import Facts, record
-from penstock.states import Pending, State, exception_to_crashed_state, state_result
+from penstock.states import State, StateType, exception_to_crashed_state, state_result
 from penstock.store import get_store
 from penstock.task_runners import SequentialTaskRunner, TaskConcurrencyType
 from penstock.task_runners.waiting import this_thread
@@ -338,7 +338,9 @@ def _make_call(
         run.tags = sorted(task.tags | (set() if tags is None else tags.current_tags))
     if inputs is not None:
         run.task_inputs = inputs.task_inputs(parameters)
-    record(run, Pending(), Facts(now=clock.now(), flow_run=flow_run))
+    now = clock.now()
+    pending = State(type=StateType.PENDING, name="Pending", timestamp=now)
+    record(run, pending, Facts(now=now, flow_run=flow_run))
     log_prints = task.log_prints
     if log_prints is None:
         log_prints = execution.log_prints
@@ -351,8 +353,8 @@ def _make_call(
         parameters,
         inputs,
         wait_for,
-        counts=task_context is None,
-        log_prints=log_prints,
+        task_context is None,
+        log_prints,
     )
 
 

@@ -23,14 +23,15 @@ _ELEMENTS_LIMIT = 256
 class ResultLinks:
     """The recent results of a flow run's tasks, by identity."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_former", "_known")
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Any, bool, UUID]] = {}
+        self._former: dict[int, tuple[Any, bool, UUID]] = {}
 
     def __bool__(self) -> bool:
         """Tell whether anything is linked."""
-        return bool(self._known)
+        return bool(self._known or self._former)
 
     def add(self, value: Any, run_id: UUID, *, is_small: bool) -> bool:
         """Link a result and its direct elements; tell whether a part cannot be tracked.
@@ -51,9 +52,6 @@ class ResultLinks:
         if len(elements) <= _ELEMENTS_LIMIT:
             for element in elements:
                 untrackable = self._add_one(element, run_id, is_small=is_small) or untrackable
-        known = self._known
-        while len(known) > LINKS_LIMIT:
-            known.pop(next(iter(known)), None)
         return untrackable
 
     def _add_one(self, value: Any, run_id: UUID, *, is_small: bool) -> bool:
@@ -70,13 +68,14 @@ class ResultLinks:
                 known[id(value)] = (weakref.ref(value), True, run_id)
             except TypeError:
                 return False
-        if len(known) > LINKS_LIMIT:
-            known.pop(next(iter(known)), None)
+        if len(known) >= LINKS_LIMIT // 2:
+            # The older half goes when the younger is full: no search for the oldest.
+            self._former, self._known = known, {}
         return False
 
     def find(self, value: Any) -> UUID | None:
         """Give the task run that `value` is the result of, if it is known."""
-        found = self._known.get(id(value))
+        found = self._known.get(id(value)) or self._former.get(id(value))
         if found is None:
             return None
         held = found[0]() if found[1] else found[0]
@@ -84,4 +83,5 @@ class ResultLinks:
 
     def as_dict(self) -> dict[int, UUID]:
         """Give the task run's id by the identity of each linked object."""
-        return {key: run_id for key, (_held, _weak, run_id) in self._known.items()}
+        known = self._former | self._known
+        return {key: run_id for key, (_held, _weak, run_id) in known.items()}

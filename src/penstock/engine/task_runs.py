@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from penstock import clock
 from penstock.context import TaskRunContext
 from penstock.engine import inputs as run_inputs
@@ -46,46 +48,19 @@ _RUNNING = StateType.RUNNING
 _logger = logging.getLogger("penstock.task_runs")
 
 
-class TaskCall:
+class TaskCall(msgspec.Struct, eq=False):
     """One call of a task: what it was given, and the run that it becomes."""
 
-    __slots__ = (
-        "context",
-        "counts",
-        "crash",
-        "execution",
-        "fingerprint",
-        "inputs",
-        "log_prints",
-        "parameters",
-        "run",
-        "task",
-        "wait_for",
-    )
-
-    def __init__(
-        self,
-        task: Any,
-        run: TaskRun,
-        execution: Execution,
-        parameters: dict[str, Any],
-        inputs: Inputs | None,
-        wait_for: Any,
-        *,
-        counts: bool,
-        log_prints: bool,
-        context: Context | None = None,
-    ) -> None:
-        self.task = task
-        self.run = run
-        self.execution = execution
-        self.parameters = parameters
-        self.inputs = inputs
-        self.wait_for = wait_for
-        self.counts = counts
-        self.log_prints = log_prints
-        self.context = context
-        self.crash: BaseException | None = None
+    task: Any
+    run: TaskRun
+    execution: Execution
+    parameters: dict[str, Any]
+    inputs: Inputs | None
+    wait_for: Any
+    counts: bool
+    log_prints: bool
+    context: Context | None = None
+    crash: BaseException | None = None
 
     def logger(self) -> Any:
         """Give the logger of the run."""
@@ -167,6 +142,7 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
         adopted = _adopt_recorded(call)
         if adopted is not None:
             return adopted
+    run = call.run
     context = TaskRunContext(
         task=task,
         task_run=run,
@@ -187,7 +163,11 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
         if not isinstance(run.state.data, BaseResult):
             # Completed by hand, without a result: it is not to be executed again.
             return (yield from propose(call, Completed(data=UnknownResult()), force=True))
-    state = yield from propose(call, Running() if details is None else Running(state_details=details))
+    started = clock.now()
+    running = State(type=_RUNNING, name="Running", timestamp=started)
+    if details is not None:
+        running.state_details = details
+    state = yield from propose(call, running)
     if state.type is not _RUNNING:
         yield from _after_cached(call, context, state)
         return state
@@ -466,11 +446,12 @@ def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[St
         key, store = details.cache_key, execution.store
         cached = yield Read(lambda: store.cached_state(key, clock.epoch()))
     while True:
-        facts = Facts(now=clock.now(), flow_run=execution.flow_run, cached=cached)
+        facts = Facts(now=proposed.timestamp, flow_run=execution.flow_run, cached=cached)
         answer = decide_task(run, proposed, facts, force=force)
         status = answer.status
         if status is Status.WAIT:
             yield Sleep(clock.epoch() + (answer.delay_s or 0.0))
+            proposed.timestamp = clock.now()
             continue
         break
     if status is Status.ABORT:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from penstock.task_runners.interrupts import run_under_deadline
 from penstock.task_runners.waiting import this_thread
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 _GENERATOR = type(_ for _ in ())
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """A function with its arguments, and how it is to be called.
 
     Parameters:
@@ -35,54 +37,31 @@ class Call:
         name: the run's name, for messages.
     """
 
-    __slots__ = ("args", "context", "deadline", "fn", "inside", "interruptible", "is_async",
-                 "kwargs", "name", "timeout_s")
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    timeout_s: float | None = None
+    is_async: bool = False
+    inside: ContextModel | None = None
+    context: Context | None = None
+    name: str = ""
+    interruptible: bool = False
+    deadline: Deadline | None = None
 
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        timeout_s: float | None = None,
-        is_async: bool = False,
-        inside: ContextModel | None = None,
-        context: Context | None = None,
-        name: str = "",
-    ) -> None:
-        self.fn = fn
-        self.args = args
-        self.kwargs = kwargs
-        self.timeout_s = timeout_s
-        self.is_async = is_async
-        self.inside = inside
-        self.context = context
-        self.name = name
-        self.interruptible = False
-        self.deadline: Deadline | None = None
-
-    def __getstate__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what another process needs: not the contexts of this one."""
-        return (self.fn, self.args, self.kwargs, self.timeout_s, self.is_async, self.name)
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        """Take back what `__getstate__` gave."""
-        self.fn, self.args, self.kwargs, self.timeout_s, self.is_async, self.name = state
-        self.inside = self.context = self.deadline = None
-        self.interruptible = False
+        return (
+            type(self),
+            (self.fn, self.args, self.kwargs, self.timeout_s, self.is_async, None, None, self.name),
+        )
 
 
-class Outcome:
+class Outcome(msgspec.Struct, eq=False):
     """What came of a call: a value, or an exception, and whether its time was over."""
 
-    __slots__ = ("error", "timed_out", "value")
-
-    def __init__(
-        self, value: Any = None, error: BaseException | None = None, *, timed_out: bool = False
-    ) -> None:
-        self.value = value
-        self.error = error
-        self.timed_out = timed_out
+    value: Any = None
+    error: BaseException | None = None
+    timed_out: bool = False
 
 
 def perform(call: Call, on_timeout: Callable[[], None] | None = None) -> Outcome:
