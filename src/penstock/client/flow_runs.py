@@ -71,7 +71,7 @@ class FlowRunMethods(ClientMethods):
             tags=tags_of(tags),
             parent_task_run_id=_optional_id(parent_task_run_id),
             idempotency_key=idempotency_key,
-            entrypoint=getattr(flow, "_entrypoint", None),
+            entrypoint=getattr(flow, "entrypoint", None),
             empirical_policy=FlowRunPolicy(
                 retries=getattr(flow, "retries", None),
                 retry_delay=getattr(flow, "retry_delay_seconds", None),

@@ -224,6 +224,7 @@ def set_task_run_state(
         if answer.state is None:
             return _refusal(run, answer)
         record(run, answer.state, facts, answer.changes)
+        run.cache_key = answer.state.state_details.cache_key or run.cache_key
         write_task_run(execute, run, answer)
         return _result(answer.status, answer.state, reason=answer.reason)
 
