@@ -28,7 +28,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.results import fingerprint
@@ -109,6 +109,7 @@ def told_by(child, inputs) -> bytes:
     return bytes.fromhex(child.stdout.readline())
 
 
+@settings(max_examples=60)
 @given(st.dictionaries(st.text(max_size=5), values, max_size=3))
 def test_every_process_tells_the_same(other_processes, inputs):
     here = fingerprint(inputs)

@@ -92,14 +92,19 @@ def test_an_unknown_result_is_none_and_nothing_else():
     ("result_type", "data"),
     [("literal", b"maybe"), ("literal", None), ("reference", b"{}"), ("reference", None)],
 )
-def test_a_corrupt_record_is_refused_with_the_run_s_name(result_type, data):
-    with pytest.raises(UnreadableResult, match=r"flow run 'tidy-fox'.*corrupt"):
-        from_record(result_type, data, where="flow run 'tidy-fox'")
+def test_a_corrupt_record_is_only_refused_when_its_value_is_asked_for(result_type, data):
+    result = from_record(result_type, data, where="flow run 'tidy-fox'")
+    assert result.record() == (result_type, data)
+    assert not result.has_cached_object()
+    for one in (result, pickle.loads(pickle.dumps(result))):
+        with pytest.raises(UnreadableResult, match=r"flow run 'tidy-fox'.*corrupt.*new run"):
+            one.get()
+        assert "tidy-fox" in repr(one)
 
 
 def test_a_record_of_a_newer_version_is_refused():
     with pytest.raises(UnreadableResult, match=r"hologram.*upgrade penstock"):
-        from_record("hologram", b"")
+        from_record("hologram", b"").get()
 
 
 @pytest.mark.parametrize(

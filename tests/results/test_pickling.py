@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import datetime as dt
 import decimal
 import fractions
@@ -22,7 +23,6 @@ from hypothesis import strategies as st
 
 from penstock.exceptions import MissingResult, PausedRun, UnreadableResult
 from penstock.results.pickling import dumps, dumps_bounded, loads, size_hint
-import contextlib
 
 LIMIT = 65536
 

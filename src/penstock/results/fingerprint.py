@@ -10,7 +10,7 @@ from __future__ import annotations
 import copyreg
 import marshal
 import pickle
-from hashlib import blake2b
+from _blake2 import blake2b  # as in hashlib, which would load OpenSSL: a fifth of Python's start
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 

@@ -245,6 +245,43 @@ class UnknownResult(BaseResult):
         return UnknownResult, ()
 
 
+class CorruptResult(BaseResult):
+    """A record that cannot be understood: the run can be looked at, its result cannot be had.
+
+    Parameters:
+        record: the two columns, which stay as they are.
+        problem: what is wrong, where, and what to do.
+    """
+
+    __slots__ = ("_problem", "_record")
+    type = "corrupt"
+
+    def __init__(self, record: Record, problem: str) -> None:
+        self._value = ABSENT
+        self._record = record
+        self._problem = problem
+
+    @property
+    def artifact_description(self) -> str:
+        """What is wrong."""
+        return self._problem
+
+    def get(self) -> Any:
+        """Refuse.
+
+        Raises:
+            UnreadableResult: always; the message says why and what to do.
+        """
+        raise UnreadableResult(self._problem)
+
+    def record(self) -> Record:
+        """Give the record as it was read."""
+        return self._record
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CorruptResult, (self._record, self._problem)
+
+
 _NONE = LiteralResult(None)
 _TRUE = LiteralResult(True)  # noqa: FBT003 - the value, no option
 _FALSE = LiteralResult(False)  # noqa: FBT003 - the same
@@ -260,22 +297,14 @@ def literal_result(value: UUID | bool | None) -> LiteralResult:  # noqa: FBT001 
     return _FALSE if value is False else LiteralResult(value)
 
 
-def literal_from_record(data: bytes | None, where: str | None) -> LiteralResult:
+def literal_from_record(data: bytes | None) -> LiteralResult:
     """Read a literal's record.
 
     Raises:
-        UnreadableResult: it is none.
+        ValueError: it is none.
     """
     known = _LITERALS.get(data or b"")
-    if known is not None:
-        return known
-    try:
-        return LiteralResult(UUID((data or b"").decode().strip('"')))
-    except ValueError as error:
-        raise UnreadableResult(
-            f"The result of {where or 'a run'} cannot be read back: its record says literal, but"
-            f" holds {data!r}. The record is corrupt; start a new run so that it is made again."
-        ) from error
+    return known or LiteralResult(UUID((data or b"").decode().strip('"')))
 
 
 def _kind(value: object) -> str:

@@ -228,15 +228,9 @@ def reference_from_record(data: bytes | None, where: str | None) -> PersistedRes
     """Read a persisted result's record; the storage is only read by `get`.
 
     Raises:
-        UnreadableResult: it is none.
+        ValueError: it is none.
     """
-    try:
-        reference = msgspec.json.decode(data or b"", type=_Reference)
-    except ValueError as error:
-        raise UnreadableResult(
-            f"The result of {where or 'a run'} cannot be read back: its record says reference, but"
-            f" is corrupt ({error}). Start a new run so that the value is made again."
-        ) from error
+    reference = msgspec.json.decode(data or b"", type=_Reference)
     return PersistedResult(reference.serializer, reference.storage, reference.key, where=where)
 
 

@@ -8,7 +8,6 @@ and the fingerprint of a task's inputs ask here which names are one.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import sys
 from pathlib import Path
@@ -38,6 +37,8 @@ def script_module_name(path: str | Path) -> str:
         >>> script_module_name("flows/etl.py").endswith("_etl")
         True
     """
+    import hashlib  # loads OpenSSL; needed only where scripts are loaded
+
     resolved = Path(path).resolve()
     digits = hashlib.blake2b(str(resolved).encode(), digest_size=_PATH_DIGITS // 2).hexdigest()
     return f"{_PREFIX}{digits}_{resolved.stem}"
