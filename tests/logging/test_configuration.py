@@ -2,13 +2,22 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from penstock.context import FlowRunContext
-from penstock.logging import drain, get_logger, setup_logging
+from penstock.logging import (
+    configuration,
+    drain,
+    ensure_print_is_patched,
+    get_logger,
+    printing,
+    setup_logging,
+)
 from penstock.logging.configuration import default_configuration
 from penstock.logging.handlers import ConsoleHandler, StoreHandler
 from penstock.logging.loggers import flow_run_logger
@@ -324,6 +333,22 @@ def test_the_default_configuration_can_be_copied_into_a_file(with_file, flow_run
 
     assert capsys.readouterr().err.endswith("| INFO    | Flow run 'brave-otter' - hello\n")
     assert len(drain()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_forked_child_sets_up_although_its_parent_was_just_doing_so(capfd):
+    with configuration._lock, printing._lock:
+        child = os.fork()
+        if child == 0:  # pragma: no cover - in the child
+            # Another thread: the one that forked holds its own locks and would not notice.
+            thread = threading.Thread(target=lambda: (setup_logging(), ensure_print_is_patched()))
+            thread.daemon = True
+            thread.start()
+            thread.join(10)
+            os._exit(1 if thread.is_alive() else 0)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def test_setting_up_imports_neither_rich_nor_sockets():

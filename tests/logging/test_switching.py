@@ -30,3 +30,18 @@ def test_the_loggers_level_comes_back():
         assert logger.level == logging.INFO
 
     assert logger.level == logging.ERROR
+
+
+def test_what_the_logger_lets_through_for_others_stays(caplog):
+    logger = logging.getLogger("some_library")
+    logger.setLevel(logging.INFO)
+    with LogEavesdropper("some_library", level=logging.ERROR) as overheard:
+        logger.info("one")
+        logger.error("two")
+    with LogEavesdropper("some_library") as all_overheard:
+        logger.debug("three")
+        logger.info("four")
+
+    assert overheard.text() == "two"
+    assert all_overheard.text() == "four"
+    assert [record.message for record in caplog.records] == ["one", "two", "four"]

@@ -36,7 +36,7 @@ _USUAL = {
     "log.flow_name": "bright_magenta",
     "log.task_run_name": "blue",
 }
-_WORDS = re.compile(
+_WORDS = (
     r"(?P<web_url>https?://[^\s'\"]+)|\b(?:(?P<completed_state>Completed)|(?P<failed_state>Failed)"
     r"|(?P<cancelled_state>Cancell?ed|Cancelling)|(?P<crashed_state>Crashed)"
     r"|(?P<cached_state>Cached))\b"
@@ -83,7 +83,7 @@ def paint(
         text = _rendered(text, color=color)
     if not color:
         return text
-    text = _WORDS.sub(lambda found: _painted(found[0], f"log.{found.lastgroup}", styles), text)
+    text = re.sub(_WORDS, lambda found: _painted(found[0], f"log.{found.lastgroup}", styles), text)
     for name in ("task_run_name", "flow_run_name", "flow_name"):
         value = getattr(record, name, None)
         if value and repr(value) in text:

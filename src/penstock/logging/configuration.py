@@ -8,6 +8,8 @@ that `PENSTOCK_LOGGING_EXTRA_LOGGERS` names. A level that a program gave a logge
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -222,3 +224,12 @@ def _take_down() -> None:
     _present.handlers, _present.levels = [], {}
     _present.cut_off, _present.loggers_of_file = [], []
     _present.key = _present.settings = None
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - a thread of the parent may have held it
+    _lock = threading.RLock()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_renew_lock)

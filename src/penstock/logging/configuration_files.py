@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import string
@@ -57,6 +56,8 @@ def _parse(path: Path, text: str) -> object:
     suffix = path.suffix.lower()
     try:
         if suffix == ".json":
+            import json
+
             return json.loads(text)
         if suffix == ".toml":
             import tomllib

@@ -7,6 +7,7 @@ the context says whether that run's prints are logged, so runs beside it are not
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 import threading
 from contextlib import contextmanager
@@ -94,3 +95,12 @@ def _install() -> None:
     if builtins.print is not print_as_log:
         _original = builtins.print
         builtins.print = print_as_log
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - a thread of the parent may have held it
+    _lock = threading.RLock()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_renew_lock)

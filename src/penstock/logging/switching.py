@@ -44,7 +44,8 @@ class LogEavesdropper(logging.Handler):
 
     Args:
         eavesdrop_on: The logger's name.
-        level: The lowest level to collect; the logger lets it through for that long.
+        level: The lowest level to collect; the logger lets it through for that long. By default
+            what the logger lets through anyway.
 
     Example:
         >>> with LogEavesdropper("my_library", level=logging.INFO) as overheard:
@@ -64,7 +65,8 @@ class LogEavesdropper(logging.Handler):
         """Begin to collect."""
         self._logger = logging.getLogger(self.eavesdrop_on)
         self._former_level = self._logger.level
-        self._logger.setLevel(self.level)
+        if self.level and not self._logger.isEnabledFor(self.level):
+            self._logger.setLevel(self.level)
         self._logger.addHandler(self)
         return self
 
