@@ -62,6 +62,7 @@ TaskRunFilterExpectedStartTime = TimeFilter
 TaskRunFilterFlowRunId = OptionalIdFilter
 TaskRunFilterId = IdFilter
 TaskRunFilterName = NameFilter
+TaskRunFilterNextScheduledStartTime = TimeFilter
 TaskRunFilterStartTime = TimeFilter
 TaskRunFilterState = StateFilter
 TaskRunFilterStateName = TextFilter
@@ -113,6 +114,7 @@ __all__ = [
     "TaskRunFilterFlowRunId",
     "TaskRunFilterId",
     "TaskRunFilterName",
+    "TaskRunFilterNextScheduledStartTime",
     "TaskRunFilterStartTime",
     "TaskRunFilterState",
     "TaskRunFilterStateName",
