@@ -118,7 +118,8 @@ def Paused(
         ValueError: two times are given.
     """
     details = _details(kwargs)
-    if details.pause_timeout is not None and (timeout_seconds or pause_expiration_time):
+    is_given = timeout_seconds is not None or pause_expiration_time is not None
+    if details.pause_timeout is not None and is_given:
         message = "An extra pause timeout was given: state_details has one already."
         raise ValueError(message)
     if timeout_seconds is not None and pause_expiration_time is not None:
