@@ -123,9 +123,9 @@ def _ask_owner(
             " states. Propose Cancelling() to have it stopped, or give force=True to take the run"
             " away from that process.",
         )
-    if lease.control is not None:
+    if lease.control == StateType.CANCELLING:
         # What was asked for before holds, though the owner has not taken note of it yet.
-        run.state = State(type=StateType(lease.control), message="Asked for from outside.")
+        run.state = State(type=StateType.CANCELLING, message="Asked for from outside.")
     # The rules let a run without a process be cancelled at once; this one has a process.
     run.infrastructure_pid = run.infrastructure_pid or lease.owner
     answer = decide_flow(run, proposed, Facts(now=clock.now()), force=force)
