@@ -285,7 +285,8 @@ def flow_run_from_row(row: tuple[Any, ...]) -> FlowRun:
     """Make the flow run of a row with the columns of `statements.FLOW_RUN_COLUMNS`."""
     run_id = id_from_bytes(row[0])
     details = _decode_flow_details(row[21]) if row[21] else _FlowRunDetails()
-    history = decode_history(row[20], run_id)
+    parent_task_run_id = None if row[6] is None else id_from_bytes(row[6])
+    history = decode_history(row[20], run_id, parent_task_run_id)
     state = history[-1] if history else None
     if state is not None:
         state.data = from_record(row[18], row[19])
@@ -296,7 +297,7 @@ def flow_run_from_row(row: tuple[Any, ...]) -> FlowRun:
         name=row[3],
         flow_version=row[4],
         deployment_id=None if row[5] is None else id_from_bytes(row[5]),
-        parent_task_run_id=None if row[6] is None else id_from_bytes(row[6]),
+        parent_task_run_id=parent_task_run_id,
         idempotency_key=row[7],
         entrypoint=row[8],
         parameters=json.loads(row[9]),
