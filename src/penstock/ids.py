@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 import time
 from uuid import UUID, SafeUUID
+
+from penstock import world
 
 _new = object.__new__
 _set = object.__setattr__
@@ -27,8 +28,7 @@ def _reseed() -> None:
     _salt = int.from_bytes(os.urandom(5), "big")
 
 
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_reseed)
+world.at_new_process(_reseed)
 
 
 def new_id() -> UUID:

@@ -7,11 +7,10 @@ others see them. It is started by the first flow run, ends soon after the last, 
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 from typing import TYPE_CHECKING
 
+from penstock import clock, world
 from penstock.exceptions import StoreError
 from penstock.settings import get_current_settings
 from penstock.states import StateType
@@ -36,21 +35,16 @@ class Heartbeat:
         self._executions: set[Execution] = set()
         self._noted: set[object] = set()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._wake = threading.Event()
+        self._beats = False
 
     def register(self, execution: Execution) -> None:
         """Keep the lease of `execution` from now on."""
         with self._lock:
             self._executions.add(execution)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run,
-                    args=(execution.settings.heartbeat_interval_s,),
-                    name="penstock-heartbeat",
-                    daemon=True,
-                )
-                self._thread.start()
+            if not self._beats:
+                self._beats = True
+                interval_s = execution.settings.heartbeat_interval_s
+                world.start_thread(lambda: self._run(interval_s), "penstock-heartbeat")
 
     def unregister(self, execution: Execution) -> None:
         """Keep its lease no longer: the run is over here."""
@@ -59,11 +53,11 @@ class Heartbeat:
 
     def _run(self, interval_s: float) -> None:
         while True:
-            self._wake.wait(interval_s)
+            clock.sleep(interval_s)
             with self._lock:
                 executions = list(self._executions)
                 if not executions:
-                    self._thread = None
+                    self._beats = False
                     return
             try:
                 self.beat(executions)
@@ -120,5 +114,4 @@ def _after_fork() -> None:
     _heartbeat = Heartbeat()
 
 
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_after_fork)
+world.at_new_process(_after_fork)

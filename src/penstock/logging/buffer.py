@@ -8,13 +8,11 @@ in the store before the run returns. A row is what the statement `INSERT_LOG` ta
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from penstock import clock
+from penstock import clock, world
 from penstock.ids import new_id
 
 if TYPE_CHECKING:
@@ -185,5 +183,4 @@ def _forget_parents_rows() -> None:
     _buffer.clear()
 
 
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_forget_parents_rows)
+world.at_new_process(_forget_parents_rows)

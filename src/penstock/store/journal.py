@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from penstock import world
 from penstock.exceptions import StoreError
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Journal:
             finally:
                 self._lead()
         else:
-            done.acquire()
+            world.acquire(done)
         return write.outcome()
 
     def exclusively(self, work: Callable[[], T]) -> T:
@@ -139,7 +140,7 @@ class Journal:
                 self._leading = True
                 turn = None
         if turn is not None:
-            turn.acquire()
+            world.acquire(turn)
         try:
             return work()
         finally:

@@ -11,6 +11,8 @@ import os
 import socket
 from pathlib import Path
 
+from penstock import world
+
 
 class Owner(str):
     """The id of a process that executes flow runs."""
@@ -48,6 +50,8 @@ _this: tuple[int, Owner] | None = None
 
 def this_process() -> Owner:
     """Give the id of this process as an owner."""
+    if world.stand_in is not None:
+        return Owner(world.stand_in.owner)
     global _this  # noqa: PLW0603 - remembered until a fork makes it another process
     pid = os.getpid()
     if _this is None or _this[0] != pid:
@@ -63,6 +67,8 @@ def is_owner_alive(owner: str, lease_expires: float | None, now: float) -> bool:
         lease_expires: until when it has the run, in seconds since the epoch.
         now: the present time, likewise.
     """
+    if world.stand_in is not None:
+        return world.stand_in.is_owner_alive(owner, lease_expires, now)
     host, pid, start = owner.rsplit(":", 2)
     if host == _host() and start and Path("/proc/self/stat").exists():
         return _start_of(int(pid)) == start

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from penstock import clock, settings
+from penstock import clock, settings, world
 from penstock.exceptions import ObjectNotFound, RunOwnedElsewhere, StoreError
 from penstock.ids import id_from_bytes, new_id
 from penstock.store import encoding
@@ -247,5 +245,4 @@ def _after_fork() -> None:
     _opening = threading.Lock()
 
 
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_after_fork)
+world.at_new_process(_after_fork)

@@ -10,6 +10,7 @@ import contextvars
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
+from penstock import world
 from penstock.task_runners.calls import Call, Outcome
 from penstock.task_runners.waiting import block
 
@@ -82,16 +83,23 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
     return asyncio._get_running_loop()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    if world.stand_in is not None:
+        return world.stand_in.new_event_loop()
+    return asyncio.new_event_loop()
+
+
 class _LoopThread:
     """A daemon thread with an event loop."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = _new_event_loop()
         self.blocked = 0
-        self.thread = threading.Thread(
-            target=self._run, name="penstock-loop", daemon=True
-        )
-        self.thread.start()
+        world.start_thread(self._run, "penstock-loop")
+
+    def is_this(self) -> bool:
+        """Tell whether the code that asks runs on this loop."""
+        return running_loop() is self.loop
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -102,6 +110,15 @@ _loop_threads: list[_LoopThread] = []
 _making = threading.Lock()
 
 
+def _forget_loops() -> None:
+    global _making  # noqa: PLW0603 - the parent may have held the lock while it forked
+    _loop_threads.clear()
+    _making = threading.Lock()
+
+
+world.at_new_process(_forget_loops)
+
+
 def background_loop() -> asyncio.AbstractEventLoop:
     """Give the loop in the background for async tasks of sync code, started on first need.
 
@@ -110,7 +127,7 @@ def background_loop() -> asyncio.AbstractEventLoop:
     """
     with _making:
         for thread in _loop_threads:
-            if not thread.blocked and thread.thread is not threading.current_thread():
+            if not thread.blocked and not thread.is_this():
                 return thread.loop
         made = _LoopThread()
         _loop_threads.append(made)
@@ -121,9 +138,7 @@ class _Blocking:
     """Marks the loop of this thread, if it is one in the background, as waiting."""
 
     def __enter__(self) -> None:
-        self._thread = next(
-            (t for t in _loop_threads if t.thread is threading.current_thread()), None
-        )
+        self._thread = next((t for t in _loop_threads if t.is_this()), None)
         if self._thread is not None:
             self._thread.blocked += 1
 
@@ -165,14 +180,15 @@ def run_in_own_loop(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
     def run() -> None:
         try:
-            values.append(context.run(asyncio.run, work()))
+            with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+                values.append(runner.run(work(), context=context))
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
             errors.append(error)
         finally:
             finished.release()
 
     with blocking_this_loop():
-        threading.Thread(target=run, name="penstock-async-flow", daemon=True).start()
+        world.start_thread(run, "penstock-async-flow")
         block(finished)
     if errors:
         raise errors[0]

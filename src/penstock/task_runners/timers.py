@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
+
+from penstock import world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +88,8 @@ _timers = Timers()
 
 def timers() -> Timers:
     """Give this process's timers."""
+    if world.stand_in is not None:
+        return world.stand_in.timers()
     return _timers
 
 
@@ -95,5 +98,4 @@ def _after_fork() -> None:
     _timers = Timers()
 
 
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_after_fork)
+world.at_new_process(_after_fork)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from penstock import world
+
 if TYPE_CHECKING:
     from _thread import LockType
 
@@ -38,14 +40,14 @@ this_thread = _ThisThread()
 
 def block(lock: LockType, timeout_s: float | None = None) -> bool:
     """Wait until somebody releases `lock`, at most `timeout_s` seconds; tell whether it was."""
-    limit = -1 if timeout_s is None else min(max(timeout_s, 0.0), threading.TIMEOUT_MAX)
+    limit = None if timeout_s is None else min(max(timeout_s, 0.0), threading.TIMEOUT_MAX)
     employer = this_thread.employer
     if employer is None:
-        return lock.acquire(timeout=limit)
+        return world.acquire(lock, limit)
     if lock.acquire(blocking=False):
         return True
     employer.begin_blocking()
     try:
-        return lock.acquire(timeout=limit)
+        return world.acquire(lock, limit)
     finally:
         employer.end_blocking()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from penstock import clock
+from penstock import clock, world
 from penstock.engine.drivers import performing
 from penstock.engine.effects import Ask, Await, Invoke, Save, Sleep
 from penstock.task_runners import Call, loops, perform
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 async def drive(steps: Steps[T]) -> T:
     """Run a generator of effects to its end on the running loop, and give what it returns."""
+    if world.stand_in is not None:
+        steps = world.stand_in.observe(steps)
     answer: Any = None
     error: BaseException | None = None
     try:

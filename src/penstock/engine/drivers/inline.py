@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from penstock import clock
+from penstock import clock, world
 from penstock.engine.drivers import performing
 from penstock.engine.effects import Await, Invoke, Sleep
 from penstock.task_runners import perform
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 def drive(steps: Steps[T]) -> T:
     """Run a generator of effects to its end and give what it returns."""
+    if world.stand_in is not None:
+        steps = world.stand_in.observe(steps)
     send = steps.send
     answer: Any = None
     try:

@@ -1,0 +1,106 @@
+"""What a process has of the world around it: threads, waits, timers, event loops, a name.
+
+Whoever starts a thread or waits for another one does it here, so that a simulation can put a world
+of its own in place of the real one: threads that go on one at a time, in an order that a seed
+decides, time that jumps, processes that die (`penstock.testing`). And whoever keeps something that
+belongs to one process says here what a new one has to forget of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from _thread import LockType
+    from collections.abc import Callable, Iterator
+
+
+class World(Protocol):
+    """What stands in for the real world while it is simulated."""
+
+    @property
+    def owner(self) -> str:
+        """Give the id of the present process as an owner of flow runs."""
+        ...
+
+    def is_owner_alive(self, owner: str, lease_expires: float | None, now: float) -> bool:
+        """Tell whether an owner may still be executing."""
+        ...
+
+    def start_thread(self, target: Callable[[], None], name: str) -> None:
+        """Start a thread that does not keep the process from ending."""
+        ...
+
+    def acquire(self, lock: LockType, timeout_s: float | None) -> bool:
+        """Wait until somebody releases `lock`, for `timeout_s` at most; tell whether it was."""
+        ...
+
+    def timers(self) -> Any:
+        """Give what calls something later."""
+        ...
+
+    def new_event_loop(self) -> Any:
+        """Make an event loop."""
+        ...
+
+    def new_pool(self, max_workers: int) -> Any:
+        """Make a pool of worker threads."""
+        ...
+
+    def observe(self, steps: Any) -> Any:
+        """Give a run's generator, watched: it yields the same effects."""
+        ...
+
+
+stand_in: World | None = None
+"""The world in place of the real one; none in real life."""
+
+
+@contextmanager
+def use_world(world: World) -> Iterator[World]:
+    """Put a world in place of the real one while the block lasts."""
+    global stand_in  # noqa: PLW0603 - the one place that holds it
+    former, stand_in = stand_in, world
+    try:
+        yield world
+    finally:
+        stand_in = former
+
+
+def start_thread(target: Callable[[], None], name: str) -> None:
+    """Start a thread that does not keep the process from ending."""
+    if stand_in is not None:
+        stand_in.start_thread(target, name)
+    else:
+        threading.Thread(target=target, name=name, daemon=True).start()
+
+
+def acquire(lock: LockType, timeout_s: float | None = None) -> bool:
+    """Wait until somebody releases `lock`, at most `timeout_s` seconds; tell whether it was."""
+    if stand_in is not None:
+        return stand_in.acquire(lock, timeout_s)
+    return lock.acquire(timeout=-1 if timeout_s is None else timeout_s)
+
+
+_forgetters: list[Callable[[], object]] = []
+
+
+def at_new_process(forget: Callable[[], object]) -> None:
+    """Have `forget` called in each new process that begins with what this one has in memory.
+
+    That is a forked child, or the next process of a simulation. Threads and locks that were held
+    are not there any more, connections and what waits to be written are the former process's.
+    """
+    _forgetters.append(forget)
+    if sys.platform != "win32":
+        os.register_at_fork(after_in_child=forget)
+
+
+def begin_process() -> None:
+    """Forget what belongs to one process. For simulations; a fork does it by itself."""
+    for forget in _forgetters:
+        forget()
