@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.exceptions import InvalidNameError, ReservedArgumentError
 from penstock.utilities.annotations import NotSet
+from penstock.utilities.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -103,6 +106,43 @@ def check_not_negative(value: Any, option: str, kind: str, name: str) -> None:
     if value < 0:
         message = f"{option!r} of {kind} {name!r} must not be negative, got {value!r}."
         raise ValueError(message)
+    if value - value != 0:
+        message = f"{option!r} of {kind} {name!r} must be a finite number, got {value!r}."
+        raise ValueError(message)
+
+
+def check_text(value: Any, option: str, kind: str) -> None:
+    """Make sure that an option is text, or not given."""
+    if value is not None and not isinstance(value, str):
+        what = type(value).__name__
+        message = f"Expected a str for the parameter {option!r} of @{kind}, got {what}."
+        raise TypeError(message)
+
+
+def check_flags(kind: str, **flags: Any) -> None:
+    """Make sure that options are True, False or None: any other value would count as True."""
+    for option, value in flags.items():
+        if value is not None and not isinstance(value, bool):
+            message = (
+                f"Expected True, False or None for the parameter {option!r} of @{kind}, got"
+                f" {type(value).__name__}: {value!r}."
+            )
+            raise TypeError(message)
+
+
+def check_runner(runner: Any) -> Any:
+    """Give a task runner that was given as such, or as its class."""
+    from penstock.task_runners import BaseTaskRunner
+
+    made = runner() if isinstance(runner, type) and issubclass(runner, BaseTaskRunner) else runner
+    if not isinstance(made, BaseTaskRunner):
+        what = runner.__name__ if isinstance(runner, type) else type(runner).__name__
+        message = (
+            f"task_runner must be a BaseTaskRunner or a class of one, not {what}. Write, for"
+            " example, task_runner=ConcurrentTaskRunner(max_workers=4)."
+        )
+        raise TypeError(message)
+    return made
 
 
 def check_count(value: Any, option: str, kind: str, name: str) -> None:
@@ -145,6 +185,47 @@ def key_of(fn: Any, name: str) -> str:
         return f"{qualified}-unknown-source-file"
     digest = sha256(f"{name}\0{path}".encode()).hexdigest()[:16]
     return f"{qualified}-{digest}"
+
+
+_MADE_OF_THE_FUNCTION = ("fn", "__wrapped__", "signature")
+
+
+def reduce_decorated(made: Any) -> tuple[Any, ...]:
+    """Say how a flow or task is pickled, for its `__reduce__`.
+
+    Its function cannot be pickled by name, for the name leads to what it was decorated into; so it
+    is found there again. A function without a name that leads to it, or of a script, is pickled
+    itself, for which cloudpickle is needed.
+    """
+    state = {k: value for k, value in vars(made).items() if k not in _MADE_OF_THE_FUNCTION}
+    named = None if made.__module__ == "__main__" else _find(made.__module__, made.fn)
+    is_found = getattr(named, "fn", None) is made.fn
+    where = (made.__module__, made.fn.__qualname__) if is_found else made.fn
+    return rebuild_decorated, (type(made), where, state)
+
+
+def _find(module: str, fn: Any) -> Any:
+    found: Any = sys.modules.get(module)
+    for part in getattr(fn, "__qualname__", "").split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def rebuild_decorated(kind: Any, where: Any, state: dict[str, Any]) -> Any:
+    """Make a flow or task again of what `reduce_decorated` gave."""
+    if isinstance(where, tuple):
+        module, name = where
+        found: Any = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        fn = found.fn
+    else:
+        fn = where
+    made = object.__new__(kind)
+    vars(made).update(state)
+    made.fn = made.__wrapped__ = fn
+    made.signature = Parameters(fn)
+    return made
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:

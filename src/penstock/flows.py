@@ -108,11 +108,19 @@ class Flow(Generic[P, R]):
         check.check_reserved(self.signature.names, "flow", self.name)
         check.check_run_name(flow_run_name, "flow_run_name")
         self.flow_run_name = flow_run_name
+        check.check_text(version, "version", "flow")
+        check.check_text(description, "description", "flow")
+        check.check_flags(
+            "flow",
+            validate_parameters=validate_parameters,
+            persist_result=persist_result,
+            cache_result_in_memory=cache_result_in_memory,
+            log_prints=log_prints,
+        )
         self._version = version
         self._made_version: str | None = None
         self.task_key = check.key_of(fn, self.name)
-        runner: Any = task_runner
-        self.task_runner: BaseTaskRunner = runner() if isinstance(runner, type) else runner
+        self.task_runner: BaseTaskRunner = check.check_runner(task_runner)
         self.should_validate_parameters = validate_parameters
         self.persist_result = persist_result
         self.result_storage = result_storage
@@ -330,6 +338,10 @@ class Flow(Generic[P, R]):
         made = type(self)(self.fn, **options)
         made._entrypoint = self._entrypoint  # noqa: SLF001 - of the same class
         return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the flow with its options, and its function by name where that leads to it."""
+        return check.reduce_decorated(self)
 
     def __repr__(self) -> str:
         """Give the flow's name."""
