@@ -163,7 +163,7 @@ def refuse_unknown(options: dict[str, Any], known: Iterable[str], kind: str) -> 
 
 
 def source_file(fn: Any) -> str | None:
-    """Give the absolute path of the file a function is defined in."""
+    """Give the real path of the file a function is defined in: one, however it was reached."""
     while hasattr(fn, "__wrapped__"):
         fn = fn.__wrapped__
     code = getattr(fn, "__code__", None)
@@ -171,7 +171,7 @@ def source_file(fn: Any) -> str | None:
         code = getattr(getattr(type(fn), "__call__", None), "__code__", None)
     if code is None or code.co_filename.startswith("<"):
         return None
-    return str(Path(code.co_filename).absolute())
+    return str(Path(code.co_filename).resolve())
 
 
 def key_of(fn: Any, name: str) -> str:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from penstock.exceptions import MissingFlowError, ScriptError, UnspecifiedFlowError
-from penstock.results.scripts import register_script_module
+from penstock.results.scripts import register_script_module, script_module_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
     from types import ModuleType
 
 is_loading: ContextVar[bool] = ContextVar("is_loading", default=False)
@@ -26,7 +27,7 @@ is_loading: ContextVar[bool] = ContextVar("is_loading", default=False)
 
 
 @contextmanager
-def without_running_flows() -> Iterator[None]:
+def without_running_flows() -> Generator[None]:
     """Let calls of flows do nothing in the block."""
     token = is_loading.set(True)
     try:
@@ -35,36 +36,68 @@ def without_running_flows() -> Iterator[None]:
         is_loading.reset(token)
 
 
+# -- scripts and modules --------------------------------------------------------------------------
+
+
 def load_script(path: str | Path) -> ModuleType:
-    """Import a script by its path, as a module named after the file.
+    """Import a script by its path.
+
+    A file in a package is imported as a part of it, so that its relative imports work; any other
+    as a module named after the file, with its folder on `sys.path`, as `python script.py` does. A
+    file that is imported already is not executed again.
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: it is not a Python file.
         ScriptError: the script raised.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
+    given = Path(path).expanduser()
+    if not given.is_file():
+        what = "is a folder" if given.is_dir() else "does not exist"
         message = (
-            f"There is no file {str(file)!r}. Give the path of a Python file, from"
-            f" {str(Path.cwd())!r} or absolute."
+            f"{str(given)!r} {what}. Give the path of a Python file, from {str(Path.cwd())!r} or"
+            " absolute."
         )
         raise FileNotFoundError(message)
-    file = file.resolve()
-    name = file.stem
-    known = sys.modules.get(name)
-    if known is not None:
-        if getattr(known, "__file__", None) == str(file):
-            return known
-        name = f"{name}__{abs(hash(str(file))):x}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    file = given.resolve()
+    if file.suffix != ".py":
         message = f"{str(file)!r} is not a Python file: its name must end in .py."
         raise ValueError(message)
+    module = _load_from_package(file) or _load_alone(file)
+    register_script_module(module)
+    return module
+
+
+def _load_from_package(file: Path) -> ModuleType | None:
+    """Import a file as the part of a package that it is; none if it is in none."""
+    folder, parts = file.parent, [] if file.stem == "__init__" else [file.stem]
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    if folder == file.parent or not all(part.isidentifier() for part in parts):
+        return None
+    name = ".".join(parts)
+    _put_on_path(folder, first=True)
+    if _found_at(name) != file:
+        # Another package has taken the name.
+        return None
+    # For scripts that are also started as such, and import their neighbours without the package.
+    _put_on_path(file.parent, first=False)
+    return _import(name, str(file))
+
+
+def _load_alone(file: Path) -> ModuleType:
+    name = file.stem
+    if name in sys.stdlib_module_names or not _may_be(sys.modules.get(name), file):
+        name = script_module_name(file)
+    known = sys.modules.get(name)
+    if known is not None:
+        return known
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    folder = str(file.parent)
-    if folder not in sys.path:
-        # As `python script.py` does, so that the script finds its neighbours.
-        sys.path.insert(0, folder)
+    _put_on_path(file.parent, first=True)
     sys.modules[name] = module
     try:
         with without_running_flows():
@@ -74,18 +107,89 @@ def load_script(path: str | Path) -> ModuleType:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise ScriptError(error, str(file)) from error
-    register_script_module(module)
     return module
 
 
-def _flows_in(module: ModuleType) -> list[Any]:
+def _import(name: str, where: str) -> ModuleType:
+    try:
+        with without_running_flows():
+            return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ScriptError(error, where) from error
+
+
+def _may_be(module: ModuleType | None, file: Path) -> bool:
+    """Tell whether a module's name is free for `file`, or has been given to it."""
+    if module is None:
+        return True
+    known = getattr(module, "__file__", None)
+    return known is not None and Path(known).resolve() == file
+
+
+def _put_on_path(folder: Path, *, first: bool) -> None:
+    text = str(folder)
+    if text not in sys.path:
+        sys.path.insert(0 if first else len(sys.path), text)
+        importlib.invalidate_caches()
+
+
+def _found_at(module_name: str) -> Path | None:
+    """Give the file that a module would be imported from, without importing anything."""
+    known = sys.modules.get(module_name)
+    if known is not None:
+        file = getattr(known, "__file__", None)
+        return None if file is None else Path(file).resolve()
+    folders: Any = None
+    parts = module_name.split(".")
+    spec: importlib.machinery.ModuleSpec | None = None
+    for count in range(1, len(parts) + 1):
+        name = ".".join(parts[:count])
+        package = sys.modules.get(name)
+        if package is not None:
+            spec, folders = package.__spec__, getattr(package, "__path__", None)
+        else:
+            spec = importlib.machinery.PathFinder.find_spec(name, folders)
+            folders = None if spec is None else spec.submodule_search_locations
+        if count < len(parts) and folders is None:
+            return None
+    return None if spec is None or spec.origin is None else Path(spec.origin).resolve()
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module by its dotted name; flows in it do not run meanwhile.
+
+    Raises:
+        MissingFlowError: there is no such module.
+        ScriptError: the module raised.
+    """
+    try:
+        return _import(name, name)
+    except ScriptError as error:
+        cause = error.user_exc
+        missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+        if missing is None or not f"{name}.".startswith(f"{missing}."):
+            raise
+        message = (
+            f"There is no module {name!r} to load a flow from. Check its spelling, and that it is"
+            " installed here or lies in a folder of PYTHONPATH."
+        )
+        raise MissingFlowError(message) from cause
+
+
+# -- flows ----------------------------------------------------------------------------------------
+
+
+def flows_in(module: ModuleType) -> list[Any]:
+    """Give all flows that a module has a name for, each once."""
     from penstock.flows import Flow
 
-    found: dict[int, Any] = {}
+    found: list[Any] = []
     for value in vars(module).values():
-        if isinstance(value, Flow):
-            found[id(value)] = value
-    return list(found.values())
+        if isinstance(value, Flow) and not any(value is other for other in found):
+            found.append(value)
+    return found
 
 
 def load_flows_from_script(path: str | Path) -> list[Any]:
@@ -95,7 +199,7 @@ def load_flows_from_script(path: str | Path) -> list[Any]:
         FileNotFoundError: there is no such file.
         ScriptError: the script raised while it was loaded.
     """
-    return _flows_in(load_script(path))
+    return flows_in(load_script(path))
 
 
 def load_flow_from_script(path: str | Path, flow_name: str | None = None) -> Any:
@@ -105,14 +209,16 @@ def load_flow_from_script(path: str | Path, flow_name: str | None = None) -> Any
         MissingFlowError: it has none, or none of this name.
         UnspecifiedFlowError: it has several and no name is given.
     """
-    return select_flow(load_flows_from_script(path), flow_name, from_message=f"in script {str(path)!r}")
+    flows = load_flows_from_script(path)
+    return select_flow(flows, flow_name, from_message=f"in script {str(path)!r}")
 
 
 def load_flow_from_entrypoint(entrypoint: str) -> Any:
     """Give the flow at `path.py:name` or `package.module.name`.
 
     Raises:
-        MissingFlowError: there is no flow of this name.
+        FileNotFoundError, ValueError: there is no such file, or this is no entrypoint.
+        MissingFlowError: there is no such module, or no flow of this name in it.
         ScriptError: the script raised while it was loaded.
     """
     path, separator, name = entrypoint.rpartition(":")
@@ -120,40 +226,54 @@ def load_flow_from_entrypoint(entrypoint: str) -> Any:
         module = load_script(path)
     else:
         module_name, _, name = entrypoint.rpartition(".")
-        if not module_name:
-            message = (
-                f"The entrypoint {entrypoint!r} is not understood. Give path/to/file.py:flow_name or"
-                " package.module.flow_name."
-            )
-            raise ValueError(message)
-        with without_running_flows():
-            module = importlib.import_module(module_name)
-    value: Any = module
-    for part in name.split("."):
-        value = getattr(value, part, None)
+        if not module_name or not name:
+            raise _not_understood(entrypoint)
+        module = load_module(module_name)
     from penstock.flows import Flow
 
-    if not isinstance(value, Flow):
-        flows = [flow.__name__ for flow in _flows_in(module)]
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, Flow):
+        flows = [flow.__name__ for flow in flows_in(module)]
         message = (
             f"There is no flow {name!r} in {getattr(module, '__file__', module.__name__)!r}."
             f" Flows there: {', '.join(flows) or 'none'}."
         )
         raise MissingFlowError(message)
-    if value._entrypoint is None:  # pyright: ignore[reportPrivateUsage] # noqa: SLF001
-        where = str(Path(path).expanduser().resolve()) + ":" + name if separator else entrypoint
-        value._entrypoint = where  # pyright: ignore[reportPrivateUsage] # noqa: SLF001
+    value = cast("Any", found)
+    if value._entrypoint is None:  # noqa: SLF001 - where it can be loaded again is known only here
+        resolved = f"{Path(path).expanduser().resolve()}:{name}"
+        value._entrypoint = resolved if separator else entrypoint  # noqa: SLF001
     return value
 
 
+def _not_understood(entrypoint: str) -> ValueError:
+    return ValueError(
+        f"The entrypoint {entrypoint!r} is not understood. Give path/to/file.py:flow_name or"
+        " package.module.flow_name."
+    )
+
+
 def load_flow_from_text(script_contents: str, flow_name: str) -> Any:
-    """Give a flow of a script that is given as text."""
+    """Give a flow of a script that is given as text.
+
+    Raises:
+        MissingFlowError: it has no flow of this name.
+        ScriptError: the script raised while it was loaded.
+    """
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{flow_name.replace('-', '_')}_text.py"
+        file = Path(folder) / "flow_from_text.py"
         file.write_text(script_contents, encoding="utf-8")
-        return load_flow_from_script(file, flow_name)
+        try:
+            return load_flow_from_script(file, flow_name)
+        finally:
+            # The folder is about to go.
+            resolved = str(file.resolve().parent)
+            if resolved in sys.path:
+                sys.path.remove(resolved)
 
 
 def select_flow(
@@ -161,59 +281,107 @@ def select_flow(
 ) -> Any:
     """Choose the one flow that is there, or the one of a name (or function name).
 
+    Parameters:
+        flows: to choose from.
+        flow_name: the wanted one's.
+        from_message: where they come from, for the error, e.g. `in script 'etl.py'`.
+
     Raises:
         MissingFlowError: there is none, or none of this name.
         UnspecifiedFlowError: there are several and no name is given.
     """
-    by_name = {flow.name: flow for flow in flows}
+    choice = list(flows)
+    names = ", ".join(sorted({repr(flow.name) for flow in choice}))
     where = f" {from_message}" if from_message else ""
-    if not by_name:
+    if not choice:
         message = f"No flows found{where}. Decorate a function with @flow."
         raise MissingFlowError(message)
     if flow_name is not None:
-        for flow in by_name.values():
-            if flow_name in (flow.name, flow.__name__):
-                return flow
-        message = f"Flow {flow_name!r} not found{where}. Found: {', '.join(map(repr, by_name))}."
+        for of in ("name", "__name__"):
+            for flow in choice:
+                if flow_name == getattr(flow, of):
+                    return flow
+        message = f"Flow {flow_name!r} not found{where}. Found: {names}."
         raise MissingFlowError(message)
-    if len(by_name) > 1:
+    if len(choice) > 1:
         message = (
-            f"Found {len(by_name)} flows{where}: {', '.join(sorted(map(repr, by_name)))}. Say which"
-            " one, as in file.py:flow_name."
+            f"Found {len(choice)} flows{where}: {names}. Say which one, as in file.py:flow_name."
         )
         raise UnspecifiedFlowError(message)
-    return next(iter(by_name.values()))
+    return choice[0]
+
+
+# -- without importing ----------------------------------------------------------------------------
 
 
 def load_flow_argument_from_entrypoint(entrypoint: str, arg: str = "name") -> str | None:
-    """Read an argument of a flow's decorator from its source, without importing it.
+    """Read an argument of a flow's decorator from its source, without importing anything.
 
     Parameters:
-        entrypoint: `path.py:function`.
-        arg: the argument; without one given, the flow's name is made from the function's.
+        entrypoint: `path.py:function` or `package.module.function`.
+        arg: the argument. It may be a literal, or a name that the module gives a literal to.
+
+    Returns:
+        Its value as text. Without one, or where only running the code could tell it: for `name`,
+        the name that is made from the function's; else none.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or this is no entrypoint.
+        MissingFlowError: there is no such module, or no flow of this name in it.
     """
     path, separator, name = entrypoint.rpartition(":")
     if separator:
-        source = Path(path).read_text(encoding="utf-8")
+        file = Path(path).expanduser()
     else:
         module_name, _, name = entrypoint.rpartition(".")
-        spec = importlib.util.find_spec(module_name)
-        if spec is None or spec.origin is None:
-            message = f"There is no module {module_name!r}."
+        if not module_name or not name:
+            raise _not_understood(entrypoint)
+        found = _found_at(module_name)
+        if found is None or found.suffix != ".py":
+            message = f"There is no module {module_name!r}, or its source is not here."
             raise MissingFlowError(message)
-        source = Path(spec.origin).read_text(encoding="utf-8")
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name != name:
+        file = found
+    tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    function = _function_at(tree, name.split("."))
+    for decorator in [] if function is None else function.decorator_list:
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        label = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+        if label != "flow":
             continue
-        for decorator in node.decorator_list:
-            target = decorator.func if isinstance(decorator, ast.Call) else decorator
-            label = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
-            if label != "flow":
-                continue
-            keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
-            for keyword in keywords:
-                if keyword.arg == arg and isinstance(keyword.value, ast.Constant):
-                    return str(keyword.value.value)
-            return node.name.replace("_", "-") if arg == "name" else None
-    message = f"There is no flow {name!r} in {path or entrypoint!r}."
+        keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
+        for keyword in keywords:
+            if keyword.arg == arg:
+                value = _literal(keyword.value, tree)
+                if value is not None:
+                    return str(value)
+        return name.rpartition(".")[2].replace("_", "-") if arg == "name" else None
+    message = f"There is no flow {name!r} in {str(file)!r}."
     raise MissingFlowError(message)
+
+
+def _function_at(tree: ast.AST, names: list[str]) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    """Find a function by its qualified name."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if len(names) == 1 and isinstance(node, functions) and node.name == names[0]:
+            return node
+        if len(names) > 1 and isinstance(node, ast.ClassDef) and node.name == names[0]:
+            return _function_at(node, names[1:])
+    return None
+
+
+def _literal(node: ast.expr, tree: ast.Module) -> Any:
+    """Give the value of a literal, or of a name that the module gives one to."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if not isinstance(node, ast.Name):
+        return None
+    value: Any = None
+    for statement in tree.body:
+        if not isinstance(statement, ast.Assign):
+            continue
+        names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
+        if node.id in names:
+            assigned = statement.value
+            value = assigned.value if isinstance(assigned, ast.Constant) else None
+    return value
