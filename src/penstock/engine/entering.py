@@ -31,7 +31,7 @@ from penstock.logging import get_logger
 from penstock.logging.printing import ensure_print_is_patched
 from penstock.records import FlowRun, FlowRunPolicy, TaskRun
 from penstock.rules import Facts, record
-from penstock.states import State, StateType, exception_to_crashed_state, state_result
+from penstock.states import State, StateType, state_result
 from penstock.store import get_store
 from penstock.task_runners import SequentialTaskRunner, TaskConcurrencyType
 from penstock.task_runners.waiting import this_thread
@@ -51,6 +51,7 @@ def enter_flow_run_engine_from_flow_call(
     parameters: dict[str, Any],
     wait_for: Any = None,
     return_type: str = "result",
+    flow_run_id: UUID | None = None,
 ) -> Any:
     """Run a flow that was called: as a root, or as a subflow of the run this code is in (3.1).
 
@@ -59,6 +60,7 @@ def enter_flow_run_engine_from_flow_call(
         parameters: its parameters, by name.
         wait_for: runs that have to complete before; only for a subflow.
         return_type: "result" gives the value or raises, "state" gives the final state.
+        flow_run_id: the id that a root run gets, for callers that need it however the run ends.
 
     Returns:
         The value or state; a coroutine of it for an async flow that is not called by sync code of
@@ -82,16 +84,18 @@ def enter_flow_run_engine_from_flow_call(
                 " is called in another flow can wait for its runs."
             )
             raise ValueError(message)
-        call = _root_call(flow, parameters)
+        call = _root_call(flow, parameters, flow_run_id)
         steps = create_then_begin_flow_run(call)
         return _run_flow(flow, steps, return_type, is_root=True)
     return _run_subflow(flow, parameters, wait_for, return_type, parent_context.execution)
 
 
-def _root_call(flow: Any, parameters: dict[str, Any]) -> FlowCall:
+def _root_call(flow: Any, parameters: dict[str, Any], flow_run_id: UUID | None) -> FlowCall:
     setup_logging()
     store = get_store()
     run = _new_flow_run(flow)
+    if flow_run_id is not None:
+        run.id = flow_run_id
     execution = Execution(
         store, flow=flow, flow_run=run, log_prints=_log_prints(flow.log_prints, None)
     )
@@ -448,16 +452,12 @@ def start_in_background(
 
         loop = loops.running_loop() if by_async else loops.background_loop()
         future.loop = loop
+    futures: list[PenstockFuture] = []
     if call.inputs is not None:
-        future.waits_for = tuple(call.inputs.futures)
+        futures = [one for one in call.inputs.futures if not one.done()]
+        future.waits_for = tuple(futures)
 
-    def over(error: BaseException) -> State:
-        # Only what the run itself cannot make a state of comes here: it may not be recorded.
-        return call.run.state if isinstance(error, Abort) and call.run.state else (
-            exception_to_crashed_state(error)
-        )
-
-    Drive(begin_task_run(call), runner, future, call.execution, loop, over).start()
+    Drive(call, runner, future, loop).start(futures)
 
 
 def begin_task_map(

@@ -17,6 +17,7 @@ from penstock.logging.loggers import task_run_logger
 from penstock.results import BaseResult, UnknownResult
 from penstock.rules import Facts, Status, decide_task, record
 from penstock.states import (
+    Cancelled,
     Completed,
     Failed,
     Pending,
@@ -74,7 +75,11 @@ def begin_task_run(call: TaskCall) -> Steps[State]:
     Sections 3.10 and 3.11. `Abort` gives the state that is recorded, `Pause` a paused one.
     """
     try:
-        state = yield from orchestrate_task_run(call)
+        if call.execution.stopped is None:
+            state = yield from orchestrate_task_run(call)
+        else:
+            message = f"Not started: {call.execution.stopped}."
+            state = yield from propose(call, Cancelled(message=message))
     except Abort as abort:
         if call.execution.stopped:
             raise
@@ -85,8 +90,12 @@ def begin_task_run(call: TaskCall) -> Steps[State]:
         raise
     except BaseException as error:  # noqa: BLE001 - it becomes the Crashed state, and is kept
         state = yield from report_task_run_crashes(call, error)
-    call.execution.in_flight.pop(call.run.id, None)
-    call.execution.note_finished(state, counts=call.counts)
+    execution, run = call.execution, call.run
+    execution.in_flight.pop(run.id, None)
+    execution.note_finished(state, counts=call.counts)
+    if state.is_final():
+        # It is recorded, and nothing follows it in this execution.
+        run.history = []
     return state
 
 

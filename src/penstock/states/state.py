@@ -51,7 +51,7 @@ UNSUCCESSFUL_STATES = TERMINAL_STATES - {StateType.COMPLETED}
 _DEFAULT_NAMES = {kind: kind.value.capitalize() for kind in StateType}
 
 
-class StateDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
+class StateDetails(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """What belongs to a state besides its type, name and message (section 1.3)."""
 
     flow_run_id: UUID | None = None

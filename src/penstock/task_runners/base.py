@@ -43,6 +43,8 @@ class BaseTaskRunner:
     concurrency_type: TaskConcurrencyType
     kills = False
     """Whether the runner can end a call that does not react to an interruption."""
+    calls_on_its_workers = False
+    """Whether what `dispatch` is given runs where calls are to be made: on a worker in here."""
 
     def __init__(self) -> None:
         self._started = False
@@ -64,6 +66,14 @@ class BaseTaskRunner:
             call: what to call.
             done: what to tell; called once.
         """
+        raise NotImplementedError
+
+    def dispatch(self, work: Callable[[], None]) -> None:
+        """Run a piece of penstock's own work in this process, on a thread that may block."""
+        threading.Thread(target=work, name="penstock-dispatch", daemon=True).start()
+
+    def run_limited(self, call: Call, done: Callable[[Outcome], None]) -> None:
+        """Make a call of limited time on the worker that this runs on."""
         raise NotImplementedError
 
     # -- starting -----------------------------------------------------------------------------

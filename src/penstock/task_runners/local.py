@@ -7,6 +7,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
+from penstock import world
 from penstock.exceptions import PenstockException
 from penstock.settings import get_current_settings
 from penstock.task_runners.base import BaseTaskRunner, TaskConcurrencyType
@@ -47,6 +48,7 @@ class ConcurrentTaskRunner(BaseTaskRunner):
     """
 
     concurrency_type = TaskConcurrencyType.CONCURRENT
+    calls_on_its_workers = True
 
     def __init__(self, max_workers: int | None = None) -> None:
         super().__init__()
@@ -87,6 +89,17 @@ class ConcurrentTaskRunner(BaseTaskRunner):
         else:
             pool.submit(lambda: done(context.run(perform, call)))
 
+    def dispatch(self, work: Callable[[], None]) -> None:
+        """Run a piece of work on a thread of the pool."""
+        pool = self._pool
+        if pool is None:
+            pool = self._open_pool()
+        pool.submit(work)
+
+    def run_limited(self, call: Call, done: Callable[[Outcome], None]) -> None:
+        """Make a call of limited time on the worker that this runs on."""
+        _Limited(call, done, self._pool or self._open_pool()).run()
+
     def _open_pool(self) -> WorkerPool:
         with self._opening:
             if not self._started:
@@ -94,7 +107,7 @@ class ConcurrentTaskRunner(BaseTaskRunner):
                 raise PenstockException(message)
             if self._pool is None:
                 limit = self.max_workers or get_current_settings().task_runner_max_workers
-                self._pool = WorkerPool(limit)
+                self._pool = _new_pool(limit)
             return self._pool
 
 
@@ -126,9 +139,7 @@ class _Limited:
         grace_s = get_current_settings().interrupt_grace_s
         timers().call_later(grace_s, self._abandon)
         # What follows a time-out may take long (hooks): not on the timers' thread.
-        threading.Thread(
-            target=self._deliver, args=(Outcome(timed_out=True),), daemon=True
-        ).start()
+        world.start_thread(lambda: self._deliver(Outcome(timed_out=True)), "penstock-timed-out")
 
     def _abandon(self) -> None:
         with self._lock:
@@ -151,9 +162,15 @@ class _Limited:
         self._done(outcome)
 
 
+def _new_pool(max_workers: int) -> WorkerPool:
+    if world.stand_in is not None:
+        return world.stand_in.new_pool(max_workers)
+    return WorkerPool(max_workers)
+
+
 def run_on_spare_thread(call: Call, done: Callable[[Outcome], None]) -> None:
     """Make one limited call on a thread of its own; `done` is told when its time is over."""
     call.context = contextvars.copy_context()
-    pool = WorkerPool(1, "penstock-spare")
+    pool = _new_pool(1)
     pool.submit(_Limited(call, done, pool).run)
     pool.close()

@@ -9,6 +9,7 @@ more for each worker that waits for another run.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,17 @@ if TYPE_CHECKING:
     from _thread import LockType
     from collections.abc import Callable
 
-FIRST_WORKERS = 8
-"""How many threads are started without waiting to see whether they are needed."""
+FIRST_WORKERS = 2
+"""How many threads are started without waiting to see whether they are needed.
+
+Few: threads that compute only take the interpreter's lock from each other."""
 
 PATIENCE_S = 0.005
-"""How long work waits, with no worker getting free, before the pool grows."""
+"""How long work waits, with its workers blocked, before the pool grows: it doubles each time."""
+
+
+BUSY_PATIENCE_S = 0.05
+"""The same while the process computes, which slows down workers that are not blocked."""
 
 
 class WorkerPool:
@@ -93,17 +100,25 @@ class WorkerPool:
 
     def _watch(self) -> None:
         self._watching = True
-        taken = self._taken
-        timers().call_later(PATIENCE_S, lambda: self._grow(taken))
+        begun = (time.monotonic(), time.process_time(), self._taken)
+        timers().call_later(PATIENCE_S, lambda: self._grow(*begun))
 
-    def _grow(self, taken_before: int) -> None:
+    def _grow(self, since: float, cpu_before_s: float, taken_before: int) -> None:
         with self._lock:
             self._watching = False
             if not self._queue:
                 return
+            waited_s = time.monotonic() - since
+            if waited_s < BUSY_PATIENCE_S and time.process_time() - cpu_before_s > waited_s / 2:
+                # This process computes: its workers may be slow for that, and not be blocked.
+                self._watching = True
+                timers().call_later(
+                    PATIENCE_S, lambda: self._grow(since, cpu_before_s, taken_before)
+                )
+                return
             room = self._limit - (self._workers - self._away)
-            # Workers that take little in this time are blocked: it is waiting, not computing.
-            if self._taken - taken_before < self._workers:
+            # Workers that hold on to what they have are blocked: they wait, and do not compute.
+            if self._taken - taken_before < (self._workers - self._away) / 2:
                 for _ in range(min(room, len(self._queue), self._workers)):
                     self._start_worker()
             if room > 0:

@@ -8,175 +8,257 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from penstock import clock
+from penstock import clock, world
+from penstock.engine import bursts
 from penstock.engine.drivers import performing
 from penstock.engine.effects import Await, Commit, Invoke, Sleep
+from penstock.engine.task_runs import begin_task_run
+from penstock.exceptions import Abort
+from penstock.states import exception_to_crashed_state
+from penstock.task_runners import perform
 from penstock.task_runners.interrupts import Interrupted
 from penstock.task_runners.timers import timers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from penstock.engine.effects import Effect, Steps
-    from penstock.engine.execution import Execution
+    from penstock.engine.task_runs import TaskCall
     from penstock.futures import PenstockFuture
     from penstock.states import State
-    from penstock.task_runners import BaseTaskRunner, Outcome
+    from penstock.task_runners import BaseTaskRunner, Call, Outcome
+
+
+_turns = threading.Lock()
+"""Guards whose turn it is to resume a generator, for all of them: it is held for very little."""
 
 
 class Drive:
     """Drives one generator by callbacks.
 
     Parameters:
-        steps: the generator; it never raises but for what nobody can handle.
+        call: the task run's call; its generator is made when a worker is free.
         runner: where its calls are made.
         future: what is told the final state.
-        execution: the flow run it belongs to.
         loop: the event loop for calls of async functions.
-        over: called when the run is over, before the future is told.
     """
 
     __slots__ = (
         "_call",
         "_commits",
-        "_execution",
         "_future",
-        "_lock",
         "_loop",
-        "_over",
         "_runner",
-        "_send",
         "_steps",
         "_stopping",
+        "_task_call",
         "_turn",
     )
 
     def __init__(
         self,
-        steps: Steps[State],
+        task_call: TaskCall,
         runner: BaseTaskRunner,
         future: PenstockFuture,
-        execution: Execution,
         loop: Any,
-        over: Callable[[BaseException], State],
     ) -> None:
-        self._steps = steps
-        self._send = steps.send
+        self._task_call = task_call
+        self._steps: Steps[State] | None = None
         self._runner = runner
         self._future = future
-        self._execution = execution
         self._loop = loop
-        self._over = over
         self._turn = 0
         self._stopping = False
         self._commits = False
-        self._lock = threading.Lock()
         self._call: Any = None
 
-    def start(self) -> None:
-        """Begin: go on until the first thing that has to be waited for."""
-        self._execution.drives.add(self)
-        self._execution.unfinished.add(self._future)
-        self._run(None, None)
+    def start(self, futures: Sequence[PenstockFuture]) -> None:
+        """Begin as soon as the runs that it depends on are over, and a worker is free."""
+        execution = self._task_call.execution
+        execution.drives.add(self)
+        unfinished = execution.unfinished
+        unfinished.add(self._future)
+        if len(unfinished) % bursts.BURST == 0:
+            bursts.grow(id(execution))
+        self._turn = 1
+        if futures:
+            _when_all_done(futures, lambda: self._hand_to_worker(self))
+        else:
+            self._hand_to_worker(self)
+
+    def __call__(self) -> None:
+        """Begin, on a worker that is free."""
+        self._resume(1, None, None)
+
+    def _hand_to_worker(self, work: Callable[[], None]) -> None:
+        """Go on where the run's function is to be called: on its loop, or on a worker."""
+        loop = self._loop
+        if loop is None:
+            self._runner.dispatch(work)
+        elif _loops().running_loop() is loop:
+            work()
+        else:
+            loop.call_soon_threadsafe(work)
 
     def stop(self, _reason: str) -> None:
         """Interrupt the run where it is: in its function, or while it waits."""
-        with self._lock:
+        with _turns:
             if self._stopping:
                 return
             self._stopping = True
             # A commit is not left half way: what comes after it will not be begun.
-            waits = self._turn % 2 == 1 and not self._commits
+            turn = self._turn
+            waits = turn % 2 == 1 and not self._commits
             if waits:
                 self._turn += 1
             call = self._call
         if call is not None and call.deadline is not None:
             call.deadline.fire()
         if waits:
-            self._run(None, Interrupted())
+            # One that has not begun sees by itself that it is not to; one that has is told.
+            self._run(None, None if turn == 1 else Interrupted())
 
-    def _resume_at(self, turn: int) -> Callable[[Any, BaseException | None], None]:
-        """Give what resumes the generator, unless it has been resumed otherwise meanwhile."""
+    def _resume(self, turn: int, answer: Any, error: BaseException | None) -> None:
+        """Resume the generator, unless it has been resumed otherwise meanwhile."""
+        with _turns:
+            if self._turn != turn:
+                return
+            self._turn += 1
+        self._run(answer, error)
 
-        def resume(answer: Any, error: BaseException | None) -> None:
-            with self._lock:
-                if self._turn != turn:
-                    return
-                self._turn += 1
-            self._run(answer, error)
-
-        return resume
-
-    def _run(self, answer: Any, error: BaseException | None) -> None:
+    def _run(
+        self, answer: Any, error: BaseException | None, *, after_commit: bool = False
+    ) -> None:
         """Resume the generator, and go on while its effects are done at once."""
+        steps = self._steps
+        if steps is None:
+            steps = begin_task_run(self._task_call)
+            if world.stand_in is not None:
+                steps = world.stand_in.observe(steps)
+            self._steps = steps
         while True:
             try:
-                effect = self._send(answer) if error is None else self._steps.throw(error)
+                effect = steps.send(answer) if error is None else steps.throw(error)
             except StopIteration as stop:
                 self._finish(stop.value)
                 return
             except BaseException as caught:  # noqa: BLE001 - becomes the run's state
-                self._finish(self._over(caught))
+                self._finish(self._state_after(caught))
                 return
             answer = error = None
-            at_once = performing.AT_ONCE.get(type(effect))
-            if at_once is None or type(effect) is Commit:
-                with self._lock:
-                    if self._stopping and type(effect) is not Commit:
+            kind = type(effect)
+            at_once = performing.AT_ONCE.get(kind)
+            if at_once is None or kind is Commit or after_commit:
+                with _turns:
+                    if self._stopping and kind is not Commit:
                         error = Interrupted()
                         continue
-                    self._turn += 1
-                    self._commits = type(effect) is Commit
-                    resume = self._resume_at(self._turn)
-                self._begin(effect, resume)
+                    self._turn = turn = self._turn + 1
+                    self._commits = kind is Commit
+                if kind is Invoke and self._loop is None and not after_commit:
+                    answer = self._invoke_here(effect.call, turn)  # type: ignore[union-attr]
+                    if answer is None:
+                        return
+                    continue
+                self._begin(effect, turn)
                 return
             try:
                 answer = at_once(effect)
             except BaseException as caught:  # noqa: BLE001 - a port's failure is the generator's
                 error = caught
 
-    def _begin(self, effect: Effect, resume: Callable[[Any, BaseException | None], None]) -> None:
+    def _begin(self, effect: Effect, turn: int) -> None:
+        """Begin what takes its time; whoever ends it resumes the generator."""
         kind = type(effect)
         if kind is Commit:
-            effect.execution.submit(effect.rows, lambda error: resume(None, error))  # type: ignore[union-attr]
+            effect.execution.submit(  # type: ignore[union-attr]
+                effect.rows,  # type: ignore[union-attr]
+                lambda error: self._committed(turn, error),
+            )
         elif kind is Invoke:
-            self._invoke(effect, resume)  # type: ignore[arg-type]
+            self._invoke(effect.call, turn)  # type: ignore[union-attr]
         elif kind is Await:
-            _when_all_done(effect.futures, lambda: resume(None, None))  # type: ignore[union-attr]
+            _when_all_done(effect.futures, lambda: self._resume(turn, None, None))  # type: ignore[union-attr]
+        elif kind is Sleep:
+            delay_s = max(effect.until - clock.epoch(), 0.0)  # type: ignore[union-attr]
+            go_on = lambda: self._resume(turn, None, None)  # noqa: E731 - one line, used twice below
+            timers().call_later(delay_s, lambda: self._hand_to_worker(go_on))
         else:
-            assert type(effect) is Sleep  # noqa: S101 - the last of the effects that wait
-            delay_s = max(effect.until - clock.epoch(), 0.0)
-            timers().call_later(delay_s, lambda: self._soon(resume))
+            # A user's hook, or I/O: not in the thread that has just committed for everybody.
+            self._hand_to_worker(lambda: self._do_and_resume(effect, turn))
 
-    def _soon(self, resume: Callable[[Any, BaseException | None], None]) -> None:
-        """Go on after a wait, not on the timers' thread if it can be helped."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(resume, None, None)
+    def _committed(self, turn: int, error: BaseException | None) -> None:
+        with _turns:
+            if self._turn != turn:
+                return
+            self._turn += 1
+            self._commits = False
+        self._run(None, error, after_commit=True)
+
+    def _do_and_resume(self, effect: Effect, turn: int) -> None:
+        try:
+            answer = performing.AT_ONCE[type(effect)](effect)
+        except BaseException as caught:  # noqa: BLE001 - a port's failure is the generator's
+            self._resume(turn, None, caught)
         else:
-            resume(None, None)
+            self._resume(turn, answer, None)
 
-    def _invoke(self, effect: Invoke, resume: Callable[[Any, BaseException | None], None]) -> None:
-        call = self._call = effect.call
-
-        def done(outcome: Outcome) -> None:
+    def _invoke_here(self, call: Call, turn: int) -> Outcome | None:
+        """Call on the worker this runs on; none when the run goes on elsewhere meanwhile."""
+        runner = self._runner
+        if not runner.calls_on_its_workers:
+            self._invoke(call, turn)
+            return None
+        self._call = call
+        if call.timeout_s:
+            runner.run_limited(call, lambda outcome: self._done(turn, outcome))
+            return None
+        context = call.context
+        outcome = perform(call) if context is None else context.run(perform, call)
+        with _turns:
             self._call = None
-            resume(outcome, None)
+            if self._turn != turn:
+                return None
+            self._turn += 1
+        return outcome
 
+    def _invoke(self, call: Call, turn: int) -> None:
+        """Call on the loop, or where the runner has its workers."""
+        self._call = call
         try:
             if call.is_async:
-                from penstock.task_runners import loops
-
-                loops.start_on_loop(call, self._loop, done)
+                _loops().start_on_loop(call, self._loop, lambda outcome: self._done(turn, outcome))
             else:
-                self._runner.run(call, done)
+                self._runner.run(call, lambda outcome: self._done(turn, outcome))
         except BaseException as error:  # noqa: BLE001 - a runner's failure is the generator's
-            resume(None, error)
+            self._resume(turn, None, error)
+
+    def _done(self, turn: int, outcome: Outcome) -> None:
+        self._call = None
+        self._resume(turn, outcome, None)
+
+    def _state_after(self, error: BaseException) -> State:
+        """Give the state of a run that could not make one itself: it may not be recorded."""
+        state = self._task_call.run.state
+        if isinstance(error, Abort) and state is not None:
+            return state
+        return exception_to_crashed_state(error)
 
     def _finish(self, state: State) -> None:
-        execution = self._execution
+        self._steps = None
+        execution = self._task_call.execution
         execution.drives.discard(self)
         execution.unfinished.discard(self._future)
+        if not execution.unfinished:
+            bursts.end(id(execution))
         self._future.set_state(state)
+
+
+def _loops() -> Any:
+    # Loaded with the first async task only: it brings asyncio.
+    from penstock.task_runners import loops
+
+    return loops
 
 
 def _when_all_done(futures: Any, then: Callable[[], None]) -> None:
