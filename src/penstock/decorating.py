@@ -53,7 +53,7 @@ def check_name(name: Any, kind: str, *, ban_characters: bool) -> None:
         if bad:
             message = (
                 f"Name {name!r} contains an invalid character {bad[0]!r}. Names may not have any"
-                f" of {' '.join(_BANNED_CHARACTERS)}."
+                f" of {' '.join(_BANNED_CHARACTERS)}. Give another: @{kind}(name=...)."
             )
             raise InvalidNameError(message)
 
