@@ -9,9 +9,13 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from typing import TYPE_CHECKING
 from uuid import UUID, SafeUUID
 
 from penstock import world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _new = object.__new__
 _set = object.__setattr__
@@ -29,6 +33,17 @@ def _reseed() -> None:
 
 
 world.at_new_process(_reseed)
+
+
+def use_source(now_ns: Callable[[], int], salt: int) -> tuple[Callable[[], int], int]:
+    """Make ids of another time and other random bits from here on; give the former two.
+
+    For simulations: the ids are the same then whenever they are made again.
+    """
+    global _now_ns, _salt, _next  # noqa: PLW0603 - what `new_id` goes by
+    former = _now_ns, _salt
+    _now_ns, _salt, _next = now_ns, salt, itertools.count().__next__
+    return former
 
 
 def new_id() -> UUID:

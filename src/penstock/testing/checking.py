@@ -1,0 +1,206 @@
+"""What the engine promises of its runs, and how a simulation sees that it is kept.
+
+All that is checked is read from the store as anybody could read it, through a connection of its
+own that sees only what is committed; and from a ledger of which runs' functions were called.
+Section 5 of the design holds the promises.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from penstock.engine.task_runs import TaskCall
+from penstock.exceptions import IllegalTransition, ObjectNotFound
+from penstock.rules import has_stored_result, validate
+from penstock.states import State
+from penstock.store.encoding import flow_run_from_row, task_run_from_row
+from penstock.store.statements import FLOW_RUN_COLUMNS, READ_TASK_RUN_BY_KEY
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from penstock.engine.effects import Commit
+    from penstock.engine.flow_runs import FlowCall
+    from penstock.records import FlowRun, Run, TaskRun
+    from penstock.store import Fence, Store
+
+READ_FLOW_RUNS = f"""select {FLOW_RUN_COLUMNS}
+from flow_run r join flow f on f.id = r.flow_id order by r.id"""  # noqa: S608 - constants alone
+READ_FENCES = "select id, fence from flow_run"
+
+EXECUTED_AGAIN = "What is recorded Completed with a result is not executed again"
+COMMITTED_FIRST = "A value is committed before it is handed over"
+LEGAL = "Every history is legal"
+APPEND_ONLY = "A history is only appended to"
+ALL_FINAL = "Every run comes to a final state"
+ONE_OWNER = "One process at a time advances a flow run"
+SAME_ANSWER = "A run that was interrupted gives what one gives that was not"
+
+Place = tuple[tuple[str, str], ...]
+"""Which run it is, in every execution: the keys of the calls that lead to it, from the root."""
+
+
+class Violation(NamedTuple):
+    """A promise that was not kept, and in which process of the simulation."""
+
+    promise: str
+    process: int
+    what: str
+
+    def __str__(self) -> str:
+        """Give it in a line."""
+        return f"{self.promise} (process {self.process}): {self.what}"
+
+
+class _Execution(NamedTuple):
+    process: int
+    flow_run_id: UUID | None
+    key: tuple[str, str]
+
+
+class _Snapshot(NamedTuple):
+    """What the store held when a process had ended."""
+
+    histories: dict[UUID, list[UUID]]
+    completed: dict[Place, str]
+    places: dict[UUID | None, Place]
+    fences: dict[bytes, int]
+
+
+class Recorder:
+    """Keeps the ledger of a simulation, and looks at the store when there is something to see."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._executions: list[_Execution] = []
+        self._snapshots: list[_Snapshot] = []
+        self._tokens: dict[Fence, int] = {}
+        self.violations: list[Violation] = []
+
+    def _note(self, promise: str, process: int, what: str) -> None:
+        self.violations.append(Violation(promise, process, what))
+
+    def note(self, promise: str, what: str) -> None:
+        """Add what was seen from outside, of the process that lived last."""
+        self._note(promise, len(self._snapshots) - 1, what)
+
+    @property
+    def executions(self) -> int:
+        """Give how many calls of functions the ledger holds."""
+        return len(self._executions)
+
+    def newest_root(self) -> UUID | None:
+        """Give the newest flow run that is no subflow run; none if there is none."""
+        roots = [run.id for run in self._flow_runs() if run.parent_task_run_id is None]
+        return roots[-1] if roots else None
+
+    # -- as it happens ------------------------------------------------------------------------
+
+    def executes(self, process: int, call: TaskCall | FlowCall | None) -> None:
+        """Note that the function of a run is about to be called; it must not be completed."""
+        if call is None:
+            return
+        if isinstance(call, TaskCall):
+            run, name = call.run, call.run.name
+        elif call.dummy is not None:
+            run, name = call.dummy, call.dummy.name
+        else:
+            recorded = self._store.read_flow_run(call.run.id)
+            if _is_done(recorded):
+                self._note(EXECUTED_AGAIN, process, f"flow {call.flow.name}")
+            return
+        key = (run.task_key, run.dynamic_key)
+        self._executions.append(_Execution(process, run.flow_run_id, key))
+        if run.flow_run_id is None:
+            return
+        rows = self._store.read(READ_TASK_RUN_BY_KEY, (run.flow_run_id.bytes, *key))
+        for former in map(task_run_from_row, rows):
+            if _is_done(former):
+                same = "the same" if former.fingerprint == run.fingerprint else "other"
+                self._note(EXECUTED_AGAIN, process, f"{name} {key}, with {same} inputs")
+
+    def committed(self, process: int, effect: Commit) -> None:
+        """Note who has written with which token."""
+        fence = effect.execution.fence
+        if fence is not None and self._tokens.setdefault(fence, process) != process:
+            first = self._tokens[fence]
+            self._note(ONE_OWNER, process, f"token {fence.token} is that of process {first}, too")
+
+    def hands_over(self, process: int, call: TaskCall | FlowCall | None, value: Any) -> None:
+        """Make sure that a final state which is given to a caller is in the store."""
+        if call is None or not isinstance(value, State) or not value.is_final():
+            return
+        run_id = call.run.id
+        try:
+            if isinstance(call, TaskCall):
+                run = self._store.read_task_run(run_id)
+            else:
+                run = self._store.read_flow_run(value.state_details.flow_run_id or run_id)
+        except ObjectNotFound:
+            self._note(COMMITTED_FIRST, process, f"{call.run.name}: {value} is not recorded")
+            return
+        if run.state is None or run.state.id != value.id:
+            self._note(COMMITTED_FIRST, process, f"{run.name}: {value}, recorded is {run.state}")
+
+    # -- afterwards ---------------------------------------------------------------------------
+
+    def end_process(self, process: int) -> None:
+        """Look at what a process has left, and compare it with what it had found."""
+        snapshot = self._take_snapshot()
+        for former in self._snapshots[-1:]:
+            for run_id, history in former.histories.items():
+                if snapshot.histories.get(run_id, [])[: len(history)] != history:
+                    self._note(APPEND_ONLY, process, f"history of run {run_id} was changed")
+            for run_key, token in former.fences.items():
+                if snapshot.fences.get(run_key, 0) < token:
+                    self._note(ONE_OWNER, process, "a fencing token became smaller")
+            for execution in self._executions:
+                if execution.process == process:
+                    path = (*snapshot.places.get(execution.flow_run_id, ()), execution.key)
+                    if path in former.completed:
+                        self._note(EXECUTED_AGAIN, process, f"{former.completed[path]} {path}")
+        self._snapshots.append(snapshot)
+
+    def finish(self) -> None:
+        """Make sure that every history is legal, and every run over."""
+        last = len(self._snapshots) - 1
+        for run in (*self._flow_runs(), *self._task_runs()):
+            state = run.state
+            try:
+                validate(run)
+            except IllegalTransition as error:
+                self._note(LEGAL, last, str(error))
+            if state is None or not (state.is_final() or state.name == "NotReady"):
+                self._note(ALL_FINAL, last, f"{run.name} was left in {state}")
+
+    def _flow_runs(self) -> list[FlowRun]:
+        rows = self._store.read(READ_FLOW_RUNS)
+        return [flow_run_from_row(row) for row in rows]
+
+    def _task_runs(self) -> list[TaskRun]:
+        return [run for flow in self._flow_runs() for run in self._store.read_task_runs(flow.id)]
+
+    def _take_snapshot(self) -> _Snapshot:
+        flow_runs, task_runs = self._flow_runs(), self._task_runs()
+        by_id = {run.id: run for run in task_runs}
+        places: dict[UUID | None, Place] = {}
+        for flow_run in flow_runs:
+            # Oldest first: a parent comes before its subflow runs.
+            dummy = by_id.get(flow_run.parent_task_run_id) if flow_run.parent_task_run_id else None
+            root = ((str(flow_run.id), ""),)
+            places[flow_run.id] = root if dummy is None else _place(dummy, places)
+        return _Snapshot(
+            histories={run.id: [s.id for s in run.history] for run in (*flow_runs, *task_runs)},
+            completed={_place(run, places): run.name for run in task_runs if _is_done(run)},
+            places=places,
+            fences=dict(self._store.read(READ_FENCES)),
+        )
+
+
+def _place(run: TaskRun, places: dict[UUID | None, Place]) -> Place:
+    return (*places.get(run.flow_run_id, ()), (run.task_key, run.dynamic_key))
+
+
+def _is_done(run: Run) -> bool:
+    state = run.state
+    return state is not None and state.is_completed() and has_stored_result(state)

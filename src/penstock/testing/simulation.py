@@ -1,0 +1,287 @@
+"""Simulated processes that run flows: each from its seed, in virtual time, and mortal.
+
+A process of a simulation is this very process, with another world around it (`penstock.world`) and
+nothing in memory of the one before it. It may die before or after any effect of its runs: nothing
+more is committed then, and its leases are those of a dead owner. The next process opens the same
+store, as a new one would in real life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import warnings
+from contextvars import Context
+from random import Random
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from penstock import clock, ids, world
+from penstock.engine.drivers.simulated import Ended, observed
+from penstock.engine.effects import Commit, Invoke
+from penstock.engine.task_runs import TaskCall
+from penstock.settings import get_current_settings
+from penstock.settings.model import set_settings_in_force
+from penstock.store import Store, reset_store
+from penstock.testing.checking import Recorder, Violation
+from penstock.testing.scheduling import Clock, Scheduler
+from penstock.testing.substitutes import EventLoop, Pool, Timers
+
+if TYPE_CHECKING:
+    from _thread import LockType
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from penstock.engine.effects import Effect
+
+SWITCHING = (0.05, 0.3, 0.7, 1.0)
+"""How often threads take turns; one of these is taken for each process, by the seed."""
+
+
+class Life:
+    """What became of one simulated process.
+
+    `value` is what the flow returned and `error` what it raised, if the process has not `died`;
+    `points` are the places where it could have died, in words, as far as it came.
+    """
+
+    def __init__(self) -> None:
+        self.died = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.points: list[str] = []
+
+    def answer(self) -> str:
+        """Give what the flow returned or raised, to be compared."""
+        return repr(self.value) if self.error is None else repr(self.error)
+
+
+class Simulation:
+    """A machine on which processes run flows, one process after the other, on one store.
+
+    Everything that happens follows from the seed: which thread goes on when, how long things
+    take, what is random. What a process did against its promises is in `violations`.
+
+    Parameters:
+        seed: what decides.
+        store: the database file.
+        settings: penstock's settings for the processes, by name, besides the store.
+
+    Example:
+        >>> simulation = Simulation(7, tmp_path / "simulated.db")  # doctest: +SKIP
+        >>> simulation.run(my_flow, {"n": 3}, die_at=12).died  # doctest: +SKIP
+        True
+        >>> simulation.resume(my_flow).value  # doctest: +SKIP
+        6
+    """
+
+    def __init__(
+        self, seed: int, store: Path, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        self.seed = seed
+        self.path = store
+        self.clock = Clock()
+        self._settings = dict(settings or {})
+        self._settings["PENSTOCK_STORE_URL"] = f"sqlite:///{store}"
+        self._processes: list[Process] = []
+        self.reader = Store(self._settings["PENSTOCK_STORE_URL"])
+        self.recorder = Recorder(self.reader)
+
+    def close(self) -> None:
+        """Close the store that the simulation reads from."""
+        self.reader.close()
+
+    @property
+    def violations(self) -> list[Violation]:
+        """Give what was done against the promises so far."""
+        return self.recorder.violations
+
+    @property
+    def flow_run_id(self) -> UUID | None:
+        """Give the newest root flow run; none before its creation is committed."""
+        return self.recorder.newest_root()
+
+    def run(
+        self, flow: Any, parameters: Mapping[str, Any] | None = None, *, die_at: int | None = None
+    ) -> Life:
+        """Call a flow in a new process.
+
+        Parameters:
+            parameters: what to call it with, by name.
+            die_at: the number of the point at which the process dies, counted from 0.
+
+        Raises:
+            Stuck: the flow would never return.
+        """
+        return self._live(flow, lambda: flow(**(parameters or {})), die_at)
+
+    def resume(
+        self, flow: Any, flow_run_id: UUID | None = None, *, die_at: int | None = None
+    ) -> Life:
+        """Go on with a flow run, the newest by default, in a new process."""
+        run_id = flow_run_id or self.flow_run_id
+        assert run_id is not None
+        return self._live(flow, lambda: flow.resume(run_id), die_at)
+
+    def _live(self, flow: Any, call: Callable[[], Any], die_at: int | None) -> Life:
+        process = Process(self, len(self._processes), die_at)
+        self._processes.append(process)
+        settings = get_current_settings().copy_with_update(
+            self._settings, None, None, source="a simulation"
+        )
+        process.context.run(set_settings_in_force, settings)
+        process.live(lambda: process.run_async(call) if flow.isasync else call())
+        self.recorder.end_process(process.number)
+        return process.life
+
+    def is_owner_alive(self, owner: str) -> bool:
+        """Tell whether an owner of a flow run is a process that has not ended."""
+        return any(p.owner == owner and not p.has_ended for p in self._processes)
+
+
+class Process:
+    """One simulated process: the world that the engine finds itself in."""
+
+    def __init__(self, simulation: Simulation, number: int, die_at: int | None) -> None:
+        self.number = number
+        self.owner = f"simulated/{simulation.seed}:{number}:0"
+        self.life = Life()
+        self.context = Context()
+        self.has_ended = False
+        self._simulation = simulation
+        self._recorder = simulation.recorder
+        self._die_at = die_at
+        self._random = Random(f"{simulation.seed}/{number}/{die_at}")
+        self._clock = simulation.clock
+        self._scheduler = Scheduler(
+            self._random, self._clock, self.context, self._random.choice(SWITCHING)
+        )
+        self._timers = Timers(self._scheduler, self._clock)
+        self._loops: list[EventLoop] = []
+
+    def live(self, call: Callable[[], Any]) -> None:
+        """Make a call as the process's main thread, and note what comes of it."""
+
+        def main() -> None:
+            try:
+                self.life.value = call()
+            except Ended:
+                self.life.died = True
+            except Exception as error:  # noqa: BLE001 - part of the answer
+                self.life.error = error
+
+        with world.use_world(self), clock.use_clock(self._clock), self._own_memory():
+            self._scheduler.run(main)
+            self.has_ended = True
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                for loop in self._loops:
+                    loop.take_down()
+        if self._scheduler.ending is not None and not isinstance(self._scheduler.ending, Ended):
+            raise self._scheduler.ending
+        if self._scheduler.failures:
+            raise self._scheduler.failures[0]
+
+    @contextlib.contextmanager
+    def _own_memory(self) -> Iterator[None]:
+        """Begin with nothing that another process has in memory, and leave nothing."""
+        reset_store()
+        world.begin_process()
+        number = self._random.getrandbits(40)
+        former = ids.use_source(lambda: int(self._clock.time() * 1e9), number)
+        collects = gc.isenabled()
+        # Where it runs is not up to the seed, and what it finalizes may switch threads.
+        gc.disable()
+        try:
+            yield
+        finally:
+            if collects:
+                gc.enable()
+            ids.use_source(*former)
+            reset_store()
+            world.begin_process()
+
+    def run_async(self, call: Callable[[], Any]) -> Any:
+        """Run a coroutine to its end, as `asyncio.run` does."""
+        with asyncio.Runner(loop_factory=self.new_event_loop) as runner:
+            return runner.run(call())
+
+    # -- the world ----------------------------------------------------------------------------
+
+    def is_owner_alive(self, owner: str, lease_expires: float | None, now: float) -> bool:
+        """Tell whether an owner may still be executing: on one host that is seen at once."""
+        del lease_expires, now
+        return self._simulation.is_owner_alive(owner)
+
+    def start_thread(self, target: Callable[[], None], name: str) -> None:
+        """Start a thread of the process."""
+        self._scheduler.start(target, name.removeprefix("penstock-"))
+
+    def acquire(self, lock: LockType, timeout_s: float | None) -> bool:
+        """Wait for a lock, while others go on."""
+        return self._scheduler.acquire(lock, timeout_s)
+
+    def timers(self) -> Timers:
+        """Give the process's timers."""
+        return self._timers
+
+    def new_event_loop(self) -> EventLoop:
+        """Make an event loop in virtual time."""
+        loop = EventLoop(self._scheduler, self._clock)
+        self._loops.append(loop)
+        return loop
+
+    def new_pool(self, max_workers: int) -> Pool:
+        """Make a pool of threads."""
+        return Pool(self._scheduler, max_workers)
+
+    def observe(self, steps: Any) -> Any:
+        """Watch a run."""
+        return observed(steps, self)
+
+    # -- the watch ----------------------------------------------------------------------------
+
+    def before(self, call: Any, effect: Effect) -> None:
+        """Die here, or note what is about to be done."""
+        self._pass(f"before {_in_words(call, effect)}")
+        if type(effect) is Invoke:
+            self._recorder.executes(self.number, call)
+
+    def after(self, call: Any, effect: Effect) -> None:
+        """Note what was done, or die before the run is told."""
+        if type(effect) is Commit and self._scheduler.ending is None:
+            self._recorder.committed(self.number, effect)
+        self._pass(f"after {_in_words(call, effect)}")
+
+    def over(self, call: Any, value: Any) -> None:
+        """Look whether what the caller is about to be given is recorded."""
+        self._scheduler.check()
+        self._recorder.hands_over(self.number, call, value)
+
+    def _pass(self, point: str) -> None:
+        self._scheduler.check()
+        points = self.life.points
+        points.append(f"{point} on {self._scheduler.here}")
+        if len(points) - 1 == self._die_at:
+            self._die()
+        self._scheduler.pause()
+
+    def _die(self) -> None:
+        self.life.died = True
+        self.has_ended = True
+        self._scheduler.end(Ended("the process has died"))
+        # Whatever still runs while it is taken down finds no store to write to.
+        reset_store()
+        self._scheduler.check()
+
+
+def _in_words(call: Any, effect: Effect) -> str:
+    kind = type(effect).__name__
+    if isinstance(call, TaskCall):
+        run = call.run
+        name = f"{call.task.name}-{run.dynamic_key}"
+    else:
+        run, name = (None, "?") if call is None else (call.run, call.flow.name)
+    state = "" if run is None or run.state is None else f" ({run.state.name})"
+    return f"{kind} of {name}{state}"
