@@ -8,6 +8,7 @@ from uuid import UUID
 
 from penstock import decorating as check
 from penstock.loading import (
+    LoadableFlow,
     load_flow_argument_from_entrypoint,
     load_flow_from_entrypoint,
     load_flow_from_script,
@@ -63,7 +64,7 @@ _OPTIONS = (
 )
 
 
-class Flow(Generic[P, R]):
+class Flow(LoadableFlow, Generic[P, R]):
     """A function whose runs are recorded. Made by `@flow`, whose options these are."""
 
     def __init__(  # noqa: PLR0913 - one parameter for each option of the field's decorator

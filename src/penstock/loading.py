@@ -26,6 +26,13 @@ is_loading: ContextVar[bool] = ContextVar("is_loading", default=False)
 """Whether a script is being loaded for its flows."""
 
 
+class LoadableFlow:
+    """What the loaders look for: a flow, whose class is above this room."""
+
+    name: str
+    _entrypoint: str | None
+
+
 @contextmanager
 def without_running_flows() -> Generator[None]:
     """Let calls of flows do nothing in the block."""
@@ -183,11 +190,9 @@ def load_module(name: str) -> ModuleType:
 
 def flows_in(module: ModuleType) -> list[Any]:
     """Give all flows that a module has a name for, each once."""
-    from penstock.flows import Flow
-
     found: list[Any] = []
     for value in vars(module).values():
-        if isinstance(value, Flow) and not any(value is other for other in found):
+        if isinstance(value, LoadableFlow) and not any(value is other for other in found):
             found.append(value)
     return found
 
@@ -229,12 +234,10 @@ def load_flow_from_entrypoint(entrypoint: str) -> Any:
         if not module_name or not name:
             raise _not_understood(entrypoint)
         module = load_module(module_name)
-    from penstock.flows import Flow
-
     found: Any = module
     for part in name.split("."):
         found = getattr(found, part, None)
-    if not isinstance(found, Flow):
+    if not isinstance(found, LoadableFlow):
         flows = [flow.__name__ for flow in flows_in(module)]
         message = (
             f"There is no flow {name!r} in {getattr(module, '__file__', module.__name__)!r}."

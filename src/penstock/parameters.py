@@ -18,18 +18,26 @@ if TYPE_CHECKING:
 PICKLED_LIMIT_BYTES = 1 << 20
 """The largest pickled parameters that are kept in a flow run's record."""
 
+PLAIN_DEPTH_LIMIT = 64
+"""How deep plain parameters may be nested; deeper ones, and those that contain themselves, are not
+looked through."""
+
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any, depth: int = PLAIN_DEPTH_LIMIT) -> bool:
     """Tell whether JSON gives the very same value back."""
     kind = type(value)
     if kind in _PLAIN:
         return kind is not float or value - value == 0.0
+    if depth == 0:
+        return False
     if kind is list:
-        return all(_is_plain(item) for item in value)
+        return all(_is_plain(item, depth - 1) for item in value)
     if kind is dict:
-        return all(type(key) is str and _is_plain(item) for key, item in value.items())
+        return all(
+            type(key) is str and _is_plain(item, depth - 1) for key, item in value.items()
+        )
     return False
 
 

@@ -407,7 +407,10 @@ def propose(call: FlowCall, proposed: State, *, force: bool = False) -> Steps[St
         call.created = True
         if not state.is_final():
             call.execution.fence = Fence(run.id.bytes, 1)
-            call.logger().info("Beginning flow run %r for flow %r", run.name, call.flow.name)
+            logger = call.logger()
+            logger.info("Beginning flow run %r for flow %r", run.name, call.flow.name)
+            if page := call.execution.settings.ui_url:
+                logger.info("View at %s/flow-runs/flow-run/%s", page.rstrip("/"), run.id)
     return state
 
 

@@ -143,3 +143,40 @@ where parent_task_run_id = ?"""
 
 DELETE_FLOW = "delete from flow where id = ?"
 READ_FLOW_RUN_IDS_OF_FLOW = "select id from flow_run where flow_id = ?"
+
+# What a shortened id, or a name, may stand for: the newest first.
+FIND_FLOW_RUNS_BETWEEN = "select id, name from flow_run where id between ? and ? order by id desc limit ?"
+FIND_FLOW_RUNS_BY_NAME = "select id, name from flow_run where name = ? order by id desc limit ?"
+
+# The latest run that is no subflow's.
+FIND_LATEST_FLOW_RUN = """select id, name from flow_run where parent_task_run_id is null
+order by id desc limit 1"""
+
+# A flow run's task runs without their results, which may be large: for showing them.
+_TASK_RUN_COLUMNS_ALONE = TASK_RUN_COLUMNS.replace("t.result_type, t.result_data", "null, null")
+
+# A page of them in the order they were made: after the given id.
+SHOW_TASK_RUNS = f"""select {_TASK_RUN_COLUMNS_ALONE}
+from task_run t where t.flow_run_id = ? and t.id > ? order by t.id limit ?"""
+
+# Where there are too many to show: those that did not complete come first.
+SHOW_TASK_RUNS_THAT_MATTER = f"""select {_TASK_RUN_COLUMNS_ALONE}
+from task_run t where t.flow_run_id = ? order by t.state_type = 'COMPLETED', t.id limit ?"""
+
+COUNT_TASK_RUNS_BY_STATE = """select state_type, state_name, count(*) from task_run
+where flow_run_id = ? group by state_type, state_name order by count(*) desc"""
+
+# What the logs of task runs are shown with.
+READ_TASK_RUN_NAMES = "select id, name from task_run where flow_run_id = ?"
+
+# Emptying a store: who may still be executing, and what goes.
+READ_OWNED_FLOW_RUNS = """select id, name, owner, lease_expires from flow_run
+where owner is not null"""
+EMPTY_TABLES = {
+    "flow runs": ("select count(*) from flow_run", "delete from flow_run"),
+    "task runs": ("select count(*) from task_run", "delete from task_run"),
+    "log records": ("select count(*) from log", "delete from log"),
+    "flows": ("select count(*) from flow", "delete from flow"),
+    "cache entries": ("select count(*) from cache_entry", "delete from cache_entry"),
+    "saved blocks": ("select count(*) from block_document", "delete from block_document"),
+}

@@ -15,7 +15,42 @@ from penstock import world
 if TYPE_CHECKING:
     from _thread import LockType
 
-    from penstock.task_runners.interrupts import Gate
+
+
+class Interrupted(BaseException):  # noqa: N818 - not an error: a user's `except Exception` lets it pass
+    """Raised in a user's code when its time is over, or its run was stopped."""
+
+    def __str__(self) -> str:
+        """Say what happened."""
+        return "Execution was cancelled by the runtime environment."
+
+
+class Gate:
+    """Lets interruptions into a thread while it runs the user's code, and holds them otherwise."""
+
+    def __init__(self) -> None:
+        self.in_user_code = False
+        self.pending = False
+        self.thread_id = threading.get_ident()
+        self.depth = 0
+
+    def enter_engine(self) -> None:
+        """Hold interruptions from here on."""
+        self.in_user_code = False
+
+    def leave_engine(self) -> None:
+        """Let interruptions in from here on; one that was held comes now."""
+        self.in_user_code = True
+        if self.pending:
+            self.pending = False
+            raise Interrupted
+
+    def interrupt(self) -> None:
+        """Interrupt the thread. Called from another thread."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Take back an interruption that was sent and has not arrived."""
 
 
 class Blockable(Protocol):
