@@ -35,9 +35,7 @@ def _is_plain(value: Any, depth: int = PLAIN_DEPTH_LIMIT) -> bool:
     if kind is list:
         return all(_is_plain(item, depth - 1) for item in value)
     if kind is dict:
-        return all(
-            type(key) is str and _is_plain(item, depth - 1) for key, item in value.items()
-        )
+        return all(type(key) is str and _is_plain(item, depth - 1) for key, item in value.items())
     return False
 
 

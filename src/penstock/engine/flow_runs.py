@@ -171,7 +171,9 @@ def log_finish(call: FlowCall, state: State) -> None:
     logger = call.logger()
     if state.is_paused():
         until = state.state_details.pause_timeout
-        hint = "" if until is None else f" Resume before {until:%Y-%m-%d %H:%M:%S} UTC to finish it."
+        hint = (
+            "" if until is None else f" Resume before {until:%Y-%m-%d %H:%M:%S} UTC to finish it."
+        )
         logger.info("Currently paused and suspending execution.%s", hint)
     elif state.is_completed():
         logger.info("Finished in state %s", state)
@@ -275,9 +277,7 @@ def _rename(call: FlowCall, context: FlowRunContext) -> Steps[None]:
     call.run.name = made
 
 
-def _terminal_state(
-    call: FlowCall, context: FlowRunContext, outcome: Outcome
-) -> Steps[State]:
+def _terminal_state(call: FlowCall, context: FlowRunContext, outcome: Outcome) -> Steps[State]:
     error = outcome.error
     if outcome.timed_out:
         message = f"Flow run exceeded timeout of {call.flow.timeout_seconds:g} seconds"
@@ -320,9 +320,7 @@ def _state_of_tasks(call: FlowCall) -> State:
     execution = call.execution
     group = execution.group()
     if not group.total_count:
-        return State(
-            type=StateType.COMPLETED, data=execution.factory_of(call.flow).inline(None)
-        )
+        return State(type=StateType.COMPLETED, data=execution.factory_of(call.flow).inline(None))
     kind, message = group.aggregate()
     if kind is StateType.FAILED:
         call.logger().warning(
@@ -447,7 +445,7 @@ def create_and_begin_subflow_run(call: FlowCall, inputs: run_inputs.Inputs | Non
         UpstreamTaskError: a result among the parameters is not there.
     """
     parent, dummy, flow = call.execution.parent, call.dummy, call.flow
-    assert parent is not None and dummy is not None  # noqa: S101, PT018 - what makes it a subflow
+    assert parent is not None and dummy is not None  # noqa: PT018 - what makes it a subflow
     given = call.parameters
     if inputs is not None:
         if inputs.futures:
@@ -478,7 +476,7 @@ def create_and_begin_subflow_run(call: FlowCall, inputs: run_inputs.Inputs | Non
 def _meet_recorded(call: FlowCall, recorded: TaskRun) -> Steps[State | None]:
     """Take the answer of an earlier execution, or what it left to go on with."""
     parent, dummy = call.execution.parent, call.dummy
-    assert parent is not None and dummy is not None  # noqa: S101, PT018 - as the caller
+    assert parent is not None and dummy is not None  # noqa: PT018 - as the caller
     store, state = parent.store, recorded.state
     runs: list[FlowRun] = yield Read(lambda: store.read_subflow_runs(recorded.id))
     latest = runs[0] if runs else None
