@@ -36,7 +36,7 @@ LONGEST_STEP_S = 0.002
 _FRAMES_SHOWN = 4
 
 
-class Stuck(Exception):  # noqa: N818 - not the simulation's error, but what it has found
+class Stuck(Exception):
     """The simulated process would never go on: a deadlock, a lost wake-up, or a loop."""
 
 

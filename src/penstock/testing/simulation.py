@@ -14,7 +14,7 @@ import gc
 import warnings
 from contextvars import Context
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from penstock import clock, ids, world
@@ -23,6 +23,7 @@ from penstock.engine.effects import Commit, Invoke
 from penstock.engine.task_runs import TaskCall
 from penstock.settings import get_current_settings
 from penstock.settings.model import set_settings_in_force
+from penstock.states import State
 from penstock.store import Store, reset_store
 from penstock.testing.checking import Recorder, Violation
 from penstock.testing.scheduling import Clock, Scheduler
@@ -53,8 +54,8 @@ class Life:
         self.points: list[str] = []
 
     def answer(self) -> str:
-        """Give what the flow returned or raised, to be compared."""
-        return repr(self.value) if self.error is None else repr(self.error)
+        """Give what the flow returned or raised, to be compared with another life's."""
+        return repr(_plain(self.value) if self.error is None else self.error)
 
 
 class Simulation:
@@ -76,9 +77,7 @@ class Simulation:
         6
     """
 
-    def __init__(
-        self, seed: int, store: Path, settings: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, seed: int, store: Path, settings: Mapping[str, Any] | None = None) -> None:
         self.seed = seed
         self.path = store
         self.clock = Clock()
@@ -274,6 +273,20 @@ class Process:
         # Whatever still runs while it is taken down finds no store to write to.
         reset_store()
         self._scheduler.check()
+
+
+def _plain(value: Any) -> Any:
+    """Replace states by what they say; runs that finish side by side do so in any order."""
+    if isinstance(value, State):
+        return value.name, _plain(value.result(raise_on_failure=False))
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        parts = cast("list[Any]", value)
+        plain = [_plain(part) for part in parts]
+        are_states = bool(parts) and all(isinstance(part, State) for part in parts)
+        return sorted(plain, key=repr) if are_states else plain
+    return value
 
 
 def _in_words(call: Any, effect: Effect) -> str:

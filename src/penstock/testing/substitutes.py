@@ -128,9 +128,7 @@ class _Selector(selectors.BaseSelector):
         """Give the files."""
         return self._known
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for other threads to wake the loop, or for its next time."""
         is_busy = timeout is not None and timeout <= 0
         if is_busy and self._scheduler.ending is not None:

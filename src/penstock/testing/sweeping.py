@@ -54,7 +54,7 @@ class Sweep:
         return "\n".join(lines)
 
 
-def crash_sweep(  # noqa: PLR0913 - what, with what, and how thoroughly
+def crash_sweep(
     flow: Any,
     parameters: Mapping[str, Any] | None = None,
     *,
@@ -104,7 +104,7 @@ def crash_sweep(  # noqa: PLR0913 - what, with what, and how thoroughly
 class _Trial:
     """Runs of one flow from one seed, each on a store of its own."""
 
-    def __init__(  # noqa: PLR0913 - as above
+    def __init__(
         self,
         flow: Any,
         parameters: Mapping[str, Any] | None,
