@@ -14,7 +14,7 @@ from penstock import clock
 from penstock.context import FlowRunContext, TagsContext, TaskRunContext, current_caller
 from penstock.engine import inputs as run_inputs
 from penstock.engine.drivers import choosing, inline
-from penstock.engine.execution import Execution
+from penstock.engine.execution import TIMED_OUT, Execution
 from penstock.engine.flow_runs import (
     FlowCall,
     create_and_begin_subflow_run,
@@ -234,7 +234,7 @@ def _through_gate(work: Callable[[], Any]) -> Any:
 
 def _refuse_when_stopped(execution: Execution) -> None:
     if execution.stopped is not None:
-        if execution.stopped == "Flow run timed out":
+        if execution.stopped == TIMED_OUT:
             raise TimeoutError(execution.stopped)
         raise Abort(execution.stopped)
 

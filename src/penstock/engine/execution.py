@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from penstock.records import FlowRun, TaskRun
     from penstock.task_runners import BaseTaskRunner
 
+TIMED_OUT = "Flow run timed out"
+"""Why an execution is stopped whose time is over; a retry of the flow run begins anew."""
+
 KEPT_STATES_LIMIT = 1000
 """The most states of finished task runs that a flow run keeps in memory."""
 
@@ -119,6 +122,8 @@ class Execution:
         self.subflow_states: list[State] = []
         self.observed_pauses: dict[str, int] = {"counter": 0}
         self.crash = None
+        if self.stopped == TIMED_OUT:
+            self.stopped = None
 
     # -- identity -----------------------------------------------------------------------------
 

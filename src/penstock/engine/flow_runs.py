@@ -9,6 +9,7 @@ from penstock import clock
 from penstock.context import FlowRunContext
 from penstock.engine import inputs as run_inputs
 from penstock.engine.effects import Await, Commit, Invoke, Read, Save, Sleep, Steps
+from penstock.engine.execution import TIMED_OUT
 from penstock.engine.heartbeat import heartbeat
 from penstock.engine.task_runs import call_hook
 from penstock.exceptions import Abort, Pause, PausedRun, UpstreamTaskError
@@ -244,7 +245,7 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
     )
     outcome = yield Invoke(invocation)
     if outcome.timed_out:
-        execution.stop("Flow run timed out")
+        execution.stop(TIMED_OUT)
     elif outcome.error is not None and not isinstance(outcome.error, Exception):
         raise outcome.error
     else:
