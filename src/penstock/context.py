@@ -214,7 +214,7 @@ class TaskRunContext(_RunContext):
     __slots__ = ("call", "dynamic_keys", "task", "task_run")
     variable: ClassVar[ContextVar[TaskRunContext | None]] = ContextVar("task_run", default=None)
 
-    def __init__(  # noqa: PLR0913 - one for each field
+    def __init__(
         self,
         *,
         task: Any,

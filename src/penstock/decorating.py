@@ -41,9 +41,7 @@ def check_reserved(names: Iterable[str], kind: str, name: str) -> None:
 def check_name(name: Any, kind: str, *, ban_characters: bool) -> None:
     """Make sure that a name is text, without characters that names may not have."""
     if name is not None and not isinstance(name, str):
-        hint = (
-            f" Did you mean to call it, as in @{kind}(name=...)?" if callable(name) else ""
-        )
+        hint = f" Did you mean to call it, as in @{kind}(name=...)?" if callable(name) else ""
         message = (
             f"Expected a str for the parameter 'name' of @{kind}, got {type(name).__name__}.{hint}"
         )

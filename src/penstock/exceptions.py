@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class PenstockException(Exception):  # noqa: N818 - the field knows its exceptions by these names
+class PenstockException(Exception):
     """The base of all of penstock's exceptions."""
 
 
@@ -113,7 +113,9 @@ class ParameterBindError(PenstockException, TypeError):
     ) -> ParameterBindError:
         """Say which function was called wrongly, how, and what it takes."""
         name = getattr(fn, "__qualname__", repr(fn))
-        return cls(f"Error binding parameters for function {name!r}: {problem}. It takes {signature}.")
+        return cls(
+            f"Error binding parameters for function {name!r}: {problem}. It takes {signature}."
+        )
 
 
 class SignatureMismatchError(PenstockException, TypeError):

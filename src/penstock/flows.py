@@ -411,4 +411,3 @@ def flow(__fn: Any = None, **options: Any) -> Any:
         return Flow(__fn, **options)
     check.refuse_unknown({k: v for k, v in options.items() if k not in _OPTIONS}, _OPTIONS, "flow")
     return lambda fn: Flow(fn, **options)
-

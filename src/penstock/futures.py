@@ -156,14 +156,14 @@ class PenstockFuture:
             raise TimeoutError(message)
         return state_result(state, raise_on_failure)
 
-    async def _wait_async(self, timeout: float | None) -> State | None:  # noqa: ASYNC109
+    async def _wait_async(self, timeout: float | None) -> State | None:
         if self._state is None:
             from penstock.task_runners import loops
 
             await loops.wait_for_done(self, timeout)
         return self._state
 
-    async def _result_async(self, timeout: float | None, raise_on_failure: bool) -> Any:  # noqa: ASYNC109, FBT001
+    async def _result_async(self, timeout: float | None, raise_on_failure: bool) -> Any:  # noqa: FBT001
         return self._value(await self._wait_async(timeout), timeout, raise_on_failure)
 
     def __hash__(self) -> int:
@@ -200,7 +200,7 @@ PrefectFuture = PenstockFuture
 
 def _wait_for(future: PenstockFuture, timeout: float | None) -> None:
     released = threading.Lock()
-    released.acquire()  # noqa: SIM115 - released when the run is over
+    released.acquire()
     future.add_done_callback(lambda _future: released.release())
     loops = sys.modules.get("penstock.task_runners.loops")
     if loops is None:

@@ -40,7 +40,7 @@ def use_source(now_ns: Callable[[], int], salt: int) -> tuple[Callable[[], int],
 
     For simulations: the ids are the same then whenever they are made again.
     """
-    global _now_ns, _salt, _next  # noqa: PLW0603 - what `new_id` goes by
+    global _now_ns, _salt, _next
     former = _now_ns, _salt
     _now_ns, _salt, _next = now_ns, salt, itertools.count().__next__
     return former

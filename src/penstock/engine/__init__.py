@@ -4,6 +4,7 @@ Runs are generators of effects (`effects`), driven inline, on an event loop, by 
 simulation (`drivers`). The stages have the names that the field knows (section 3).
 """
 
+from penstock.engine.continuing import create_and_begin_subflow_run
 from penstock.engine.entering import (
     begin_task_map,
     enter_flow_run_engine_from_flow_call,
@@ -12,7 +13,6 @@ from penstock.engine.entering import (
 )
 from penstock.engine.flow_runs import (
     begin_flow_run,
-    create_and_begin_subflow_run,
     create_then_begin_flow_run,
     orchestrate_flow_run,
     report_flow_run_crashes,

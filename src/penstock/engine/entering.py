@@ -13,21 +13,17 @@ from uuid import UUID, uuid4
 from penstock import clock
 from penstock.context import FlowRunContext, TagsContext, TaskRunContext, current_caller
 from penstock.engine import inputs as run_inputs
+from penstock.engine.continuing import create_and_begin_subflow_run, resume_recorded_flow_run
 from penstock.engine.drivers import choosing, inline
 from penstock.engine.execution import TIMED_OUT, Execution
-from penstock.engine.flow_runs import (
-    FlowCall,
-    create_and_begin_subflow_run,
-    create_then_begin_flow_run,
-    resume_recorded_flow_run,
-)
+from penstock.engine.flow_runs import create_then_begin_flow_run
+from penstock.engine.flow_transitions import FlowCall
 from penstock.engine.mapping import children_of
 from penstock.engine.task_runs import TaskCall, begin_task_run
 from penstock.engine.termination import capture_signals
 from penstock.exceptions import Abort
 from penstock.futures import PenstockFuture, as_awaitable
-from penstock.logging import setup_logging
-from penstock.logging import get_logger
+from penstock.logging import get_logger, setup_logging
 from penstock.logging.printing import ensure_print_is_patched
 from penstock.records import FlowRun, FlowRunPolicy, TaskRun
 from penstock.rules import Facts, record
@@ -139,7 +135,7 @@ def _run_subflow(
     index, dynamic_key = parent.next_dynamic_key(flow.task_key, task_context)
     inputs = run_inputs.look_at(parameters, wait_for, parent.links or None)
     run = _new_flow_run(flow)
-    assert parent.flow_run is not None  # noqa: S101 - a parent has a run
+    assert parent.flow_run is not None
     dummy = TaskRun(
         name=f"{flow.name}-{index}",
         flow_run_id=parent.flow_run.id,
@@ -160,7 +156,13 @@ def _run_subflow(
     execution.result_storage = flow.result_storage or parent.result_storage
     execution.result_serializer = flow.result_serializer or parent.result_serializer
     call = FlowCall(
-        flow, run, execution, parameters, wait_for=wait_for, dummy=dummy, counts=task_context is None
+        flow,
+        run,
+        execution,
+        parameters,
+        wait_for=wait_for,
+        dummy=dummy,
+        counts=task_context is None,
     )
     return _run_flow(flow, create_and_begin_subflow_run(call, inputs), return_type, is_root=False)
 
@@ -301,9 +303,7 @@ def _enter_task(
     if execution.stopped is not None:
         _refuse_when_stopped(execution)
     if mapped:
-        return begin_task_map(
-            task, flow_context, parameters, wait_for, return_type, task_runner
-        )
+        return begin_task_map(task, flow_context, parameters, wait_for, return_type, task_runner)
     task_context = TaskRunContext.variable.get()
     call = _make_call(task, execution, parameters, wait_for, task_context)
     if task_runner is None:
@@ -362,9 +362,7 @@ def _make_call(
     )
 
 
-def _is_called_by_async(
-    task_context: TaskRunContext | None, flow_context: FlowRunContext
-) -> bool:
+def _is_called_by_async(task_context: TaskRunContext | None, flow_context: FlowRunContext) -> bool:
     if task_context is not None:
         return task_context.task.isasync
     flow = flow_context.flow
@@ -508,4 +506,3 @@ def begin_task_map(
         for values in children
     ]
     return [future.wait() for future in futures] if kind == "state" else futures
-

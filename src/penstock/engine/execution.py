@@ -12,6 +12,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import msgspec
+
 from penstock import logging as run_logging
 from penstock.engine.links import ResultLinks
 from penstock.exceptions import Abort
@@ -55,6 +57,7 @@ class Execution:
 
     __slots__ = (
         "_factories",
+        "asked",
         "autonomous",
         "crash",
         "deadline",
@@ -73,6 +76,7 @@ class Execution:
         "result_serializer",
         "result_storage",
         "runner",
+        "seen_flow_run",
         "settings",
         "stopped",
         "store",
@@ -95,6 +99,8 @@ class Execution:
         self.store = store
         self.flow = flow
         self.flow_run = flow_run
+        self.seen_flow_run = flow_run
+        self.asked: State | None = None
         self.fence = fence
         self.runner = runner
         self.log_prints = log_prints
@@ -232,12 +238,17 @@ class Execution:
         return Abort(str(error))
 
     def heed(self, control: str) -> None:
-        """Take note of a state that was asked for from outside: the rules go by it from now on."""
+        """Take note of what was asked of the run from outside: its task runs go by it from now on.
+
+        The run's own record changes when its code has come to an end.
+        """
         run = self.flow_run
-        if run is not None and (run.state is None or run.state.type != control):
-            run.state = State(
-                type=StateType(control), message="Asked for from outside of the run."
-            )
+        if run is None or (self.asked is not None and self.asked.type == control):
+            return
+        self.asked = State(type=StateType(control), message="Asked for from outside of the run.")
+        self.seen_flow_run = msgspec.structs.replace(run, state=self.asked)
+        if self.asked.is_cancelling():
+            self.stop("The flow run is being cancelled")
 
     # -- what has happened --------------------------------------------------------------------
 
@@ -284,4 +295,3 @@ def identity_hash(run: TaskRun) -> str:
     """Name a task run within its flow run, briefly, the same in every execution."""
     identity = f"{run.task_key}\0{run.dynamic_key}".encode()
     return blake2b(identity, digest_size=4).hexdigest()
-

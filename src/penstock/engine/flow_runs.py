@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from penstock import clock
 from penstock.context import FlowRunContext
 from penstock.engine import inputs as run_inputs
-from penstock.engine.effects import Await, Commit, Invoke, Read, Save, Sleep, Steps
+from penstock.engine.effects import Await, Invoke, Read, Save, Sleep, Steps
 from penstock.engine.execution import TIMED_OUT
+from penstock.engine.flow_transitions import FlowCall, log_finish, propose, run_hooks
 from penstock.engine.heartbeat import heartbeat
-from penstock.engine.task_runs import call_hook
 from penstock.exceptions import Abort, Pause, PausedRun, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
-from penstock.logging.loggers import flow_run_logger
 from penstock.results import BaseResult
-from penstock.rules import Facts, Status, decide_flow, record, state_for_parent_task
+from penstock.rules import Facts, record
 from penstock.states import (
-    Crashed,
+    Cancelled,
+    Cancelling,
     Failed,
     Paused,
     Pending,
@@ -30,63 +29,16 @@ from penstock.states import (
     format_exception,
     shape_return_value,
 )
-from penstock.store import Fence
-from penstock.store import statements as sql
 from penstock.store.encoding import (
     epoch_of,
-    flow_run_insert_row,
-    flow_run_update_row,
-    task_run_row,
 )
-from penstock.store.lease import this_process
 from penstock.task_runners import Call, Outcome, duplicate_of
 from penstock.utilities.collections import LEAF_TYPES
 
 if TYPE_CHECKING:
-    from penstock.engine.execution import Execution
-    from penstock.records import FlowRun, TaskRun
-    from penstock.store import Row
+    pass
 
 _RUNNING = StateType.RUNNING
-
-
-class FlowCall:
-    """One call of a flow: what it was given, and the run that it becomes."""
-
-    __slots__ = (
-        "counts",
-        "created",
-        "dummy",
-        "execution",
-        "flow",
-        "parameters",
-        "run",
-        "wait_for",
-    )
-
-    def __init__(
-        self,
-        flow: Any,
-        run: FlowRun,
-        execution: Execution,
-        parameters: dict[str, Any],
-        *,
-        wait_for: Any = None,
-        dummy: TaskRun | None = None,
-        counts: bool = True,
-    ) -> None:
-        self.flow = flow
-        self.run = run
-        self.execution = execution
-        self.parameters = parameters
-        self.wait_for = wait_for
-        self.dummy = dummy
-        self.counts = counts
-        self.created = False
-
-    def logger(self) -> Any:
-        """Give the logger of the run."""
-        return flow_run_logger(self.run, self.flow)
 
 
 def create_then_begin_flow_run(call: FlowCall) -> Steps[State]:
@@ -101,7 +53,7 @@ def create_then_begin_flow_run(call: FlowCall) -> Steps[State]:
     record(run, Pending(), Facts(now=clock.now()))
     failed = validate(call)
     if failed is not None:
-        return (yield from _refuse(call, failed))
+        return (yield from refuse(call, failed))
     return (yield from begin_flow_run(call))
 
 
@@ -122,7 +74,7 @@ def validate(call: FlowCall) -> State | None:
     return None
 
 
-def _refuse(call: FlowCall, failed: State) -> Steps[State]:
+def refuse(call: FlowCall, failed: State) -> Steps[State]:
     """Record a run whose function is not called, and run its hooks."""
     call.logger().error("%s", failed.message)
     state = yield from propose(call, failed)
@@ -137,7 +89,11 @@ def begin_flow_run(call: FlowCall) -> Steps[State]:
     execution.runner = duplicate_of(call.flow.task_runner).start()
     try:
         state = yield from orchestrate_flow_run(call)
-    except (Abort, Pause, GeneratorExit):
+    except Abort:
+        if execution.asked is None or not execution.asked.is_cancelling():
+            raise
+        state = yield from _cancel(call)
+    except (Pause, GeneratorExit):
         raise
     except BaseException as error:
         yield from report_flow_run_crashes(call, error)
@@ -147,6 +103,13 @@ def begin_flow_run(call: FlowCall) -> Steps[State]:
         heartbeat().unregister(execution)
     log_finish(call, state)
     return state
+
+
+def _cancel(call: FlowCall) -> Steps[State]:
+    """Record that a run was stopped because somebody asked for it; its hooks run before."""
+    state = yield from propose(call, Cancelling(message="Asked for from outside of the run."))
+    yield from run_hooks(call, state)
+    return (yield from propose(call, Cancelled(message="The flow run was cancelled.")))
 
 
 def report_flow_run_crashes(call: FlowCall, error: BaseException) -> Steps[None]:
@@ -165,21 +128,6 @@ def report_flow_run_crashes(call: FlowCall, error: BaseException) -> Steps[None]
         logger.error("The crash could not be recorded: %s", failure)
         return
     yield from run_hooks(call, state)
-
-
-def log_finish(call: FlowCall, state: State) -> None:
-    """Say how a flow run ended."""
-    logger = call.logger()
-    if state.is_paused():
-        until = state.state_details.pause_timeout
-        hint = (
-            "" if until is None else f" Resume before {until:%Y-%m-%d %H:%M:%S} UTC to finish it."
-        )
-        logger.info("Currently paused and suspending execution.%s", hint)
-    elif state.is_completed():
-        logger.info("Finished in state %s", state)
-    else:
-        logger.error("Finished in state %s", state)
 
 
 def orchestrate_flow_run(call: FlowCall) -> Steps[State]:
@@ -342,210 +290,3 @@ def _paused_by(error: PausedRun) -> State:
         pause_key=details.pause_key,
         message=None if paused is None else paused.message,
     )
-
-
-# -- transitions and hooks ------------------------------------------------------------------------
-
-
-def run_hooks(call: FlowCall, state: State) -> Steps[None]:
-    """Call the hooks of a state, one after the other (section 8)."""
-    flow = call.flow
-    hooks = {
-        StateType.RUNNING: flow.on_running,
-        StateType.COMPLETED: flow.on_completion,
-        StateType.FAILED: flow.on_failure,
-        StateType.CANCELLING: flow.on_cancellation,
-        StateType.CRASHED: flow.on_crashed,
-    }.get(state.type)
-    if not hooks or (
-        state.type in (StateType.CANCELLING, StateType.CRASHED) and not _may_run_crash_hooks()
-    ):
-        return
-    context = FlowRunContext(
-        flow=flow,
-        flow_run=call.run,
-        task_runner=call.execution.runner,
-        execution=call.execution,
-        parameters=call.parameters,
-    )
-    kwargs = {"flow": flow, "flow_run": call.run, "state": state}
-    for hook in hooks:
-        yield from call_hook(hook, kwargs, call.logger(), context)
-
-
-def _may_run_crash_hooks() -> bool:
-    import os
-
-    name = "PENSTOCK__ENABLE_CANCELLATION_AND_CRASHED_HOOKS"
-    return os.environ.get(name, "true").lower() != "false"
-
-
-def propose(call: FlowCall, proposed: State, *, force: bool = False) -> Steps[State]:
-    """Ask the rules, write what they say, and give the state that holds (section 3.15).
-
-    Raises:
-        Abort: the run may not go on here.
-    """
-    run = call.run
-    while True:
-        facts = Facts(now=clock.now())
-        answer = decide_flow(run, proposed, facts, force=force)
-        if answer.status is not Status.WAIT:
-            break
-        yield Sleep(clock.epoch() + (answer.delay_s or 0.0))
-    if answer.status is Status.ABORT:
-        raise Abort(answer.reason)
-    state = answer.state
-    if state is None:
-        if run.state is None:
-            raise Abort(answer.reason)
-        return run.state
-    record(run, state, facts, answer.changes)
-    yield Commit(call.execution, _rows_of(call, state, facts))
-    if not call.created:
-        call.created = True
-        if not state.is_final():
-            call.execution.fence = Fence(run.id.bytes, 1)
-            logger = call.logger()
-            logger.info("Beginning flow run %r for flow %r", run.name, call.flow.name)
-            if page := call.execution.settings.ui_url:
-                logger.info("View at %s/flow-runs/flow-run/%s", page.rstrip("/"), run.id)
-    return state
-
-
-def _rows_of(call: FlowCall, state: State, facts: Facts) -> list[Row]:
-    run, execution = call.run, call.execution
-    is_over = state.is_final() or state.is_paused()
-    rows: list[Row] = []
-    if call.created:
-        rows.append((sql.UPDATE_FLOW_RUN, flow_run_update_row(run)))
-        if is_over and execution.fence is not None:
-            rows.append((sql.RELEASE_FLOW_RUN, tuple(execution.fence)))
-    elif is_over:
-        rows.append((sql.INSERT_FLOW_RUN, flow_run_insert_row(run)))
-    else:
-        expires = clock.epoch() + execution.settings.lease_ttl_s
-        row = flow_run_insert_row(run, this_process(), 1, expires)
-        rows.append((sql.INSERT_FLOW_RUN, row))
-    dummy = call.dummy
-    if dummy is not None:
-        record(dummy, state_for_parent_task(run), facts)
-        rows.append((sql.WRITE_TASK_RUN, task_run_row(dummy)))
-    return rows
-
-
-# -- subflows and runs that go on -----------------------------------------------------------------
-
-
-def create_and_begin_subflow_run(call: FlowCall, inputs: run_inputs.Inputs | None) -> Steps[State]:
-    """Execute a flow that is called in another flow run (section 3.6).
-
-    A task run in the parent stands for it; by that it is found again in a later execution.
-
-    Raises:
-        UpstreamTaskError: a result among the parameters is not there.
-    """
-    parent, dummy, flow = call.execution.parent, call.dummy, call.flow
-    assert parent is not None and dummy is not None  # noqa: PT018 - what makes it a subflow
-    given = call.parameters
-    if inputs is not None:
-        if inputs.futures:
-            yield Await(inputs.futures)
-        call.parameters = run_inputs.resolve(given, inputs)
-    dummy.fingerprint = run_inputs.fingerprint_of(given, inputs)
-    recorded = parent.take_recorded(dummy.task_key, dummy.dynamic_key)
-    if recorded is not None:
-        answer = yield from _meet_recorded(call, recorded)
-        if answer is not None:
-            parent.note_finished(answer, counts=call.counts, is_subflow=True)
-            return answer
-    record(call.dummy, Pending(), Facts(now=clock.now(), flow_run=parent.flow_run))  # type: ignore[arg-type]
-    call.run.parent_task_run_id = call.dummy.id  # type: ignore[union-attr]
-    store = parent.store
-    if call.created:
-        state = yield from begin_flow_run(call)
-    else:
-        call.run.flow_id = yield Read(lambda: store.flow_id(flow.name))
-        record(call.run, Pending(), Facts(now=clock.now()))
-        failed = validate(call)
-        state = yield from (begin_flow_run(call) if failed is None else _refuse(call, failed))
-    state.state_details.task_run_id = call.dummy.id  # type: ignore[union-attr]
-    parent.note_finished(state, counts=call.counts, is_subflow=True)
-    return state
-
-
-def _meet_recorded(call: FlowCall, recorded: TaskRun) -> Steps[State | None]:
-    """Take the answer of an earlier execution, or what it left to go on with."""
-    parent, dummy = call.execution.parent, call.dummy
-    assert parent is not None and dummy is not None  # noqa: PT018 - as the caller
-    store, state = parent.store, recorded.state
-    runs: list[FlowRun] = yield Read(lambda: store.read_subflow_runs(recorded.id))
-    latest = runs[0] if runs else None
-    if recorded.fingerprint != dummy.fingerprint:
-        call.logger().warning(
-            "Subflow %r is executed again: its inputs differ from those recorded.", call.flow.name
-        )
-        return None
-    recorded.task_inputs = dummy.task_inputs
-    call.dummy = recorded
-    if latest is None or latest.state is None or state is None:
-        return None
-    is_rerun = parent.flow_run is not None and parent.flow_run.run_count > 1
-    if state.is_final() and not (is_rerun and not state.is_completed()):
-        has_result = not state.is_completed() or latest.state.data is not None
-        if has_result:
-            latest.state.state_details.task_run_id = recorded.id
-            return latest.state
-        return None
-    if not latest.state.is_final() or latest.state.is_crashed():
-        # It was left half way: the same run goes on, from its last finished task.
-        yield from take_over(call, latest)
-    return None
-
-
-def take_over(call: FlowCall, run: FlowRun) -> Steps[None]:
-    """Become the owner of a recorded run that nobody executes, to go on with it.
-
-    Raises:
-        RunOwnedElsewhere: a living process executes it.
-    """
-    execution = call.execution
-    store, ttl_s = execution.store, execution.settings.lease_ttl_s
-    run_id: UUID = run.id
-    execution.fence = yield Read(lambda: store.claim(run_id, ttl_s))
-    call.run = execution.flow_run = yield Read(lambda: store.read_flow_run(run_id))
-    call.created = True
-    yield Read(execution.load_recorded)
-    state = call.run.state
-    if state is not None and state.type in (StateType.RUNNING, StateType.CANCELLING):
-        message = "The process that executed the flow run died."
-        record(call.run, Crashed(message=message), Facts(now=clock.now()))
-
-
-def resume_recorded_flow_run(call: FlowCall) -> Steps[State]:
-    """Execute a recorded flow run again: what is completed stays, the rest is executed.
-
-    Gives the recorded state of a run that has completed.
-
-    Raises:
-        RunOwnedElsewhere: a living process executes it.
-    """
-    run, flow = call.run, call.flow
-    if run.state is not None and run.state.is_completed():
-        call.logger().info("Flow run %r has completed: there is nothing to go on with.", run.name)
-        return run.state
-    yield from take_over(call, run)
-    run = call.run
-    policy = run.empirical_policy
-    if policy.retries is None:
-        policy.retries, policy.retry_delay = flow.retries, flow.retry_delay_seconds
-    failed = None
-    try:
-        call.parameters = flow.parameters_of(run)
-    except Exception as error:  # noqa: BLE001 - becomes the run's Failed state
-        message = f"Validation of flow parameters failed with error: {format_exception(error)}"
-        failed = Failed(message=message, data=error)
-    if failed is not None:
-        return (yield from _refuse(call, failed))
-    call.logger().info("Going on with flow run %r for flow %r", run.name, flow.name)
-    return (yield from begin_flow_run(call))

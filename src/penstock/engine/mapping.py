@@ -65,10 +65,7 @@ def children_of(
     count = next(iter(lengths.values()))
     children = [
         signature.collapse(
-            {
-                name: mapped[name][index] if name in mapped else static[name]
-                for name in exploded
-            }
+            {name: mapped[name][index] if name in mapped else static[name] for name in exploded}
         )
         for index in range(count)
     ]

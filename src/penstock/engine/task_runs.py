@@ -191,8 +191,11 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
         outcome = yield Invoke(_call_of(call, context, parameters))
         state = yield from _finish(call, context, outcome)
         if not state.is_final() and not state.is_paused():
-            call.logger().info("Received non-final state %r when proposing final state; %s",
-                               state.name, state.message)
+            call.logger().info(
+                "Received non-final state %r when proposing final state; %s",
+                state.name,
+                state.message,
+            )
             state = yield from _wait_and_run_again(call, state)
     return state
 
@@ -260,7 +263,9 @@ def _adopt_recorded(call: TaskCall) -> State | None:
     if is_done and recorded.fingerprint == run.fingerprint:
         call.run = recorded
         if call.logger().isEnabledFor(logging.DEBUG):
-            call.logger().debug("Task run %r is recorded %s: not executed again.", run.name, state.name)
+            call.logger().debug(
+                "Task run %r is recorded %s: not executed again.", run.name, state.name
+            )
         return state
     if is_done:
         call.logger().warning(
@@ -377,7 +382,7 @@ def _failed(call: TaskCall, context: TaskRunContext, outcome: Outcome) -> Steps[
         proposed = Failed(message=message)
         logger.error("Encountered exception during execution:", exc_info=error)
     else:
-        assert error is not None  # noqa: S101 - an outcome without a value has an error
+        assert error is not None
         raise error
     made = context.result_factory.inline(error)
     if made is None:
@@ -455,7 +460,7 @@ def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[St
         key, store = details.cache_key, execution.store
         cached = yield Read(lambda: store.cached_state(key, clock.epoch()))
     while True:
-        facts = Facts(now=proposed.timestamp, flow_run=execution.flow_run, cached=cached)
+        facts = Facts(now=proposed.timestamp, flow_run=execution.seen_flow_run, cached=cached)
         answer = decide_task(run, proposed, facts, force=force)
         status = answer.status
         if status is Status.WAIT:
@@ -471,7 +476,9 @@ def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[St
             raise Abort(answer.reason)
         return run.state
     record(run, state, facts, answer.changes)
-    if state.type is not _RUNNING and (state.type is not StateType.PENDING or state.name != "Pending"):
+    if state.type is not _RUNNING and (
+        state.type is not StateType.PENDING or state.name != "Pending"
+    ):
         yield Commit(execution, rows_of(run, state))
     if status is Status.REJECT and state.is_paused():
         raise Pause(answer.reason, state=state)
@@ -489,4 +496,3 @@ def rows_of(run: TaskRun, state: State) -> list[Row]:
             expires: datetime | None = state.state_details.cache_expiration
             rows.append((sql.WRITE_CACHE_ENTRY, (key, row[0], row[1], epoch_of(expires))))
     return rows
-

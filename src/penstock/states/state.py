@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-
 class StateType(enum.StrEnum):
     """The kinds of states; four of them are final."""
 
@@ -156,7 +155,11 @@ class State(msgspec.Struct, kw_only=True, eq=False):
 
     def copy(self, **changes: Any) -> State:
         """Give the same state anew: with its own id and the present time, and with `changes`."""
-        fresh = {"id": new_id(), "timestamp": clock.now(), "state_details": self.state_details.copy()}
+        fresh = {
+            "id": new_id(),
+            "timestamp": clock.now(),
+            "state_details": self.state_details.copy(),
+        }
         return msgspec.structs.replace(self, **(fresh | changes))
 
     def result(self, raise_on_failure: bool = True, fetch: bool | None = None) -> Any:  # noqa: FBT001, FBT002
@@ -193,9 +196,7 @@ class State(msgspec.Struct, kw_only=True, eq=False):
         data = self.data
         if isinstance(data, BaseResult):
             data = data.get() if data.has_cached_object() else data
-        return (
-            f"{self.name}(message={self.message!r}, type={self.type.value}, result={data!r})"
-        )
+        return f"{self.name}(message={self.message!r}, type={self.type.value}, result={data!r})"
 
     def __eq__(self, other: object) -> bool:
         """Two states are equal when they are the same state of the same run."""
@@ -232,7 +233,9 @@ def state_result(state: State, raise_on_failure: bool = True) -> Any:  # noqa: F
     if state.type is StateType.PAUSED:
         raise PausedRun(f"Run is paused: {state.message or state.name}.", state=state)
     if state.type not in TERMINAL_STATES:
-        message = f"Run is in {state.name} state ({state.type.value}): its result is not available."
+        message = (
+            f"Run is in {state.name} state ({state.type.value}): its result is not available."
+        )
         raise UnfinishedRun(message if not state.message else f"{message} {state.message}")
     if raise_on_failure:
         raise get_state_exception(state)

@@ -64,5 +64,7 @@ def explain(error: sqlite3.Error, path: Path, timeout_s: float) -> Exception:
     code = primary_code(error)
     if code in _HINTS:
         what, hint = _HINTS[code]
-        return StoreUnusable(f"The store {str(path)!r} cannot be used: {what} ({error}). To go on, {hint}.")
+        return StoreUnusable(
+            f"The store {str(path)!r} cannot be used: {what} ({error}). To go on, {hint}."
+        )
     return StoreError(f"The store {str(path)!r} could not do what was asked: {error}.")

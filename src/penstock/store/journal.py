@@ -114,7 +114,7 @@ class Journal:
         with self._lock:
             if self._leading:
                 done = write.done = threading.Lock()
-                done.acquire()  # noqa: SIM115 - released by whoever commits the write
+                done.acquire()
                 self._waiting.append(write)
             else:
                 self._leading = True
@@ -134,7 +134,7 @@ class Journal:
         with self._lock:
             if self._leading:
                 turn = gate.done = threading.Lock()
-                turn.acquire()  # noqa: SIM115 - released by whoever leads now
+                turn.acquire()
                 self._gates.append(gate)
             else:
                 self._leading = True

@@ -51,7 +51,9 @@ class SqliteDialect:
         StoreTooNew, StoreTooOld: the file has another schema.
     """
 
-    def __init__(self, path: Path, durability: str = "normal", busy_timeout_s: float = 30.0) -> None:
+    def __init__(
+        self, path: Path, durability: str = "normal", busy_timeout_s: float = 30.0
+    ) -> None:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._durability = durability
@@ -109,14 +111,18 @@ class SqliteDialect:
 
     def _make_schema(self) -> None:
         connection = self._writer
-        if connection.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone():
+        if connection.execute(
+            "select 1 from sqlite_master where name = 'alembic_version'"
+        ).fetchone():
             return
         connection.execute("begin exclusive")
         try:
             # Another process may have made it while this one waited for the lock.
             made = "select count(*) from sqlite_master"
             if connection.execute(made).fetchone()[0] == 0:
-                script = resources.files("penstock.store").joinpath("schema.sql").read_text("utf-8")
+                script = (
+                    resources.files("penstock.store").joinpath("schema.sql").read_text("utf-8")
+                )
                 for statement in script.split(";"):
                     connection.execute(statement)
                 connection.execute("insert into alembic_version values (?)", (SCHEMA_REVISION,))

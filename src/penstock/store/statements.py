@@ -145,7 +145,9 @@ DELETE_FLOW = "delete from flow where id = ?"
 READ_FLOW_RUN_IDS_OF_FLOW = "select id from flow_run where flow_id = ?"
 
 # What a shortened id, or a name, may stand for: the newest first.
-FIND_FLOW_RUNS_BETWEEN = "select id, name from flow_run where id between ? and ? order by id desc limit ?"
+FIND_FLOW_RUNS_BETWEEN = (
+    "select id, name from flow_run where id between ? and ? order by id desc limit ?"
+)
 FIND_FLOW_RUNS_BY_NAME = "select id, name from flow_run where name = ? order by id desc limit ?"
 
 # The latest run that is no subflow's.

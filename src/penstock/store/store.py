@@ -185,9 +185,7 @@ class Store:
             owner, token, expires, _state = found
             if owner is not None and is_owner_alive(owner, expires, clock.epoch()):
                 return str(owner)
-            execute(
-                sql.CLAIM_FLOW_RUN, (this_process(), clock.epoch() + ttl_s, key, token)
-            )
+            execute(sql.CLAIM_FLOW_RUN, (this_process(), clock.epoch() + ttl_s, key, token))
             return Fence(key, token + 1)
 
         answer = self.transact(take)

@@ -33,7 +33,7 @@ class _Submitted:
 
     def __init__(self) -> None:
         self.done = threading.Lock()
-        self.done.acquire()  # noqa: SIM115 - released when the call is over
+        self.done.acquire()
         self.state: State | None = None
 
 

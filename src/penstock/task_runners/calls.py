@@ -52,7 +52,16 @@ class Call(msgspec.Struct, eq=False):
         """Pickle what another process needs: not the contexts of this one."""
         return (
             type(self),
-            (self.fn, self.args, self.kwargs, self.timeout_s, self.is_async, None, None, self.name),
+            (
+                self.fn,
+                self.args,
+                self.kwargs,
+                self.timeout_s,
+                self.is_async,
+                None,
+                None,
+                self.name,
+            ),
         )
 
 

@@ -102,9 +102,11 @@ class Deadline:
     makes of the interruption.
     """
 
-    __slots__ = ("_gate", "_lock", "_on_fire", "_timer", "fired", "finished")
+    __slots__ = ("_gate", "_lock", "_on_fire", "_timer", "finished", "fired")
 
-    def __init__(self, gate: Gate, timeout_s: float | None, on_fire: Callable[[], None] | None) -> None:
+    def __init__(
+        self, gate: Gate, timeout_s: float | None, on_fire: Callable[[], None] | None
+    ) -> None:
         self._gate = gate
         self._lock = threading.Lock()
         self._on_fire = on_fire

@@ -156,7 +156,7 @@ def run_blocking(call: Call) -> Outcome:
     """Make a call of an async function from sync code, and wait for its outcome."""
     outcomes: list[Outcome] = []
     finished = threading.Lock()
-    finished.acquire()  # noqa: SIM115 - released when the call is over
+    finished.acquire()
 
     def done(outcome: Outcome) -> None:
         outcomes.append(outcome)
@@ -175,7 +175,7 @@ def run_in_own_loop(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     values: list[Any] = []
     errors: list[BaseException] = []
     finished = threading.Lock()
-    finished.acquire()  # noqa: SIM115 - released when the coroutine is over
+    finished.acquire()
     context = contextvars.copy_context()
 
     def run() -> None:

@@ -127,7 +127,7 @@ class WorkerPool:
     def _work(self) -> None:
         this_thread.employer = self
         wake = threading.Lock()
-        wake.acquire()  # noqa: SIM115 - released by whoever has work
+        wake.acquire()
         while True:
             with self._lock:
                 if self._workers - self._away > self._limit:

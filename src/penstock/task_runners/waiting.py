@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from _thread import LockType
 
 
-
-class Interrupted(BaseException):  # noqa: N818 - not an error: a user's `except Exception` lets it pass
+class Interrupted(BaseException):
     """Raised in a user's code when its time is over, or its run was stopped."""
 
     def __str__(self) -> str:

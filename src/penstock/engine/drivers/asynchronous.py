@@ -34,9 +34,7 @@ async def drive(steps: Steps[T]) -> T:
                 kind = type(effect)
                 if kind is Invoke:
                     call = effect.call  # pyright: ignore[reportAttributeAccessIssue]
-                    answer = (
-                        await loops.perform_async(call) if call.is_async else perform(call)
-                    )
+                    answer = await loops.perform_async(call) if call.is_async else perform(call)
                 elif kind in _AWAITED:
                     answer = await _AWAITED[kind](effect)
                 else:

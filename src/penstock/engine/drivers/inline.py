@@ -69,7 +69,7 @@ def _invoke_elsewhere(effect: Invoke) -> Outcome:
 
     outcomes: list[Outcome] = []
     finished = threading.Lock()
-    finished.acquire()  # noqa: SIM115 - released when the call is over
+    finished.acquire()
 
     def done(outcome: Outcome) -> None:
         outcomes.append(outcome)

@@ -1,0 +1,141 @@
+"""Flow runs that meet a record: subflows in a second execution, and runs that go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from penstock import clock
+from penstock.engine import inputs as run_inputs
+from penstock.engine.effects import Await, Read, Steps
+from penstock.engine.flow_runs import begin_flow_run, refuse, validate
+from penstock.engine.flow_transitions import FlowCall
+from penstock.rules import Facts, record
+from penstock.states import (
+    Crashed,
+    Failed,
+    Pending,
+    State,
+    StateType,
+    format_exception,
+)
+
+if TYPE_CHECKING:
+    from penstock.records import FlowRun, TaskRun
+
+_RUNNING = StateType.RUNNING
+
+
+def create_and_begin_subflow_run(call: FlowCall, inputs: run_inputs.Inputs | None) -> Steps[State]:
+    """Execute a flow that is called in another flow run (section 3.6).
+
+    A task run in the parent stands for it; by that it is found again in a later execution.
+
+    Raises:
+        UpstreamTaskError: a result among the parameters is not there.
+    """
+    parent, dummy, flow = call.execution.parent, call.dummy, call.flow
+    assert parent is not None and dummy is not None  # noqa: PT018 - what makes it a subflow
+    given = call.parameters
+    if inputs is not None:
+        if inputs.futures:
+            yield Await(inputs.futures)
+        call.parameters = run_inputs.resolve(given, inputs)
+    dummy.fingerprint = run_inputs.fingerprint_of(given, inputs)
+    recorded = parent.take_recorded(dummy.task_key, dummy.dynamic_key)
+    if recorded is not None:
+        answer = yield from _meet_recorded(call, recorded)
+        if answer is not None:
+            parent.note_finished(answer, counts=call.counts, is_subflow=True)
+            return answer
+    record(call.dummy, Pending(), Facts(now=clock.now(), flow_run=parent.flow_run))  # type: ignore[arg-type]
+    call.run.parent_task_run_id = call.dummy.id  # type: ignore[union-attr]
+    store = parent.store
+    if call.created:
+        state = yield from begin_flow_run(call)
+    else:
+        call.run.flow_id = yield Read(lambda: store.flow_id(flow.name))
+        record(call.run, Pending(), Facts(now=clock.now()))
+        failed = validate(call)
+        state = yield from (begin_flow_run(call) if failed is None else refuse(call, failed))
+    state.state_details.task_run_id = call.dummy.id  # type: ignore[union-attr]
+    parent.note_finished(state, counts=call.counts, is_subflow=True)
+    return state
+
+
+def _meet_recorded(call: FlowCall, recorded: TaskRun) -> Steps[State | None]:
+    """Take the answer of an earlier execution, or what it left to go on with."""
+    parent, dummy = call.execution.parent, call.dummy
+    assert parent is not None and dummy is not None  # noqa: PT018 - as the caller
+    store, state = parent.store, recorded.state
+    runs: list[FlowRun] = yield Read(lambda: store.read_subflow_runs(recorded.id))
+    latest = runs[0] if runs else None
+    if recorded.fingerprint != dummy.fingerprint:
+        call.logger().warning(
+            "Subflow %r is executed again: its inputs differ from those recorded.", call.flow.name
+        )
+        return None
+    recorded.task_inputs = dummy.task_inputs
+    call.dummy = recorded
+    if latest is None or latest.state is None or state is None:
+        return None
+    is_rerun = parent.flow_run is not None and parent.flow_run.run_count > 1
+    if state.is_final() and not (is_rerun and not state.is_completed()):
+        has_result = not state.is_completed() or latest.state.data is not None
+        if has_result:
+            latest.state.state_details.task_run_id = recorded.id
+            return latest.state
+        return None
+    if not latest.state.is_final() or latest.state.is_crashed():
+        # It was left half way: the same run goes on, from its last finished task.
+        yield from take_over(call, latest)
+    return None
+
+
+def take_over(call: FlowCall, run: FlowRun) -> Steps[None]:
+    """Become the owner of a recorded run that nobody executes, to go on with it.
+
+    Raises:
+        RunOwnedElsewhere: a living process executes it.
+    """
+    execution = call.execution
+    store, ttl_s = execution.store, execution.settings.lease_ttl_s
+    run_id: UUID = run.id
+    execution.fence = yield Read(lambda: store.claim(run_id, ttl_s))
+    call.run = yield Read(lambda: store.read_flow_run(run_id))
+    execution.flow_run = execution.seen_flow_run = call.run
+    call.created = True
+    yield Read(execution.load_recorded)
+    state = call.run.state
+    if state is not None and state.type in (StateType.RUNNING, StateType.CANCELLING):
+        message = "The process that executed the flow run died."
+        record(call.run, Crashed(message=message), Facts(now=clock.now()))
+
+
+def resume_recorded_flow_run(call: FlowCall) -> Steps[State]:
+    """Execute a recorded flow run again: what is completed stays, the rest is executed.
+
+    Gives the recorded state of a run that has completed.
+
+    Raises:
+        RunOwnedElsewhere: a living process executes it.
+    """
+    run, flow = call.run, call.flow
+    if run.state is not None and run.state.is_completed():
+        call.logger().info("Flow run %r has completed: there is nothing to go on with.", run.name)
+        return run.state
+    yield from take_over(call, run)
+    run = call.run
+    policy = run.empirical_policy
+    if policy.retries is None:
+        policy.retries, policy.retry_delay = flow.retries, flow.retry_delay_seconds
+    failed = None
+    try:
+        call.parameters = flow.parameters_of(run)
+    except Exception as error:  # noqa: BLE001 - becomes the run's Failed state
+        message = f"Validation of flow parameters failed with error: {format_exception(error)}"
+        failed = Failed(message=message, data=error)
+    if failed is not None:
+        return (yield from refuse(call, failed))
+    call.logger().info("Going on with flow run %r for flow %r", run.name, flow.name)
+    return (yield from begin_flow_run(call))
