@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING
 
 from penstock import clock
@@ -14,6 +15,7 @@ from penstock.engine.heartbeat import heartbeat
 from penstock.exceptions import Abort, Pause, PausedRun, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
 from penstock.results import BaseResult
+from penstock.results.objects import InlineResult
 from penstock.rules import Facts, record
 from penstock.states import (
     Cancelled,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     pass
 
 _RUNNING = StateType.RUNNING
+_PICKLED_NONE = pickle.dumps(None)
 
 
 def create_then_begin_flow_run(call: FlowCall) -> Steps[State]:
@@ -277,7 +280,9 @@ def _state_of_tasks(call: FlowCall) -> State:
             " the states that matter, to decide otherwise.",
             message,
         )
-    return State(type=kind, message=message, data=list(execution.kept_states))
+    # The states are for the caller; read back from the record, the flow has returned nothing.
+    data = InlineResult(_PICKLED_NONE, list(execution.kept_states))
+    return State(type=kind, message=message, data=data)
 
 
 def _paused_by(error: PausedRun) -> State:

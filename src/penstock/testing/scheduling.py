@@ -137,14 +137,14 @@ class Scheduler:
             finally:
                 self.end(Ended("the process has ended"))
 
-        self._clock.scheduler = self
+        former, self._clock.scheduler = self._clock.scheduler, self
         try:
             self.start(run_and_end, "main")
             self._wake(self._strands[0])
             if not self._over.acquire(timeout=REAL_TIME_LIMIT_S):
                 raise Stuck(f"A thread waits, and not by `penstock.world`.\n{self._describe()}")
         finally:
-            self._clock.scheduler = None
+            self._clock.scheduler = former
 
     def start(self, target: Callable[[], None], name: str) -> None:
         """Start a thread. It goes on when it is chosen."""

@@ -12,29 +12,44 @@ import asyncio
 import contextlib
 import gc
 import warnings
+from collections.abc import Callable
 from contextvars import Context
 from random import Random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
 
 from penstock import clock, ids, world
+from penstock.engine import heartbeat as heartbeat_room
 from penstock.engine.drivers.simulated import Ended, observed
 from penstock.engine.effects import Commit, Invoke
 from penstock.engine.task_runs import TaskCall
+from penstock.logging import buffer as buffer_room
 from penstock.settings import get_current_settings
 from penstock.settings.model import set_settings_in_force
 from penstock.states import State
 from penstock.store import Store, reset_store
+from penstock.store import store as store_room
+from penstock.task_runners import loops as loops_room
+from penstock.task_runners import timers as timers_room
 from penstock.testing.checking import Recorder, Violation
 from penstock.testing.scheduling import Clock, Scheduler
 from penstock.testing.substitutes import EventLoop, Pool, Timers
 
 if TYPE_CHECKING:
     from _thread import LockType
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from penstock.engine.effects import Effect
+
+_MEMORY: tuple[tuple[Any, str, Callable[[], Any]], ...] = (
+    (store_room, "_stores", dict),
+    (heartbeat_room, "_heartbeat", heartbeat_room.Heartbeat),
+    (loops_room, "_loop_threads", list),
+    (timers_room, "_timers", timers_room.Timers),
+    (buffer_room, "_buffer", type(cast("Any", buffer_room)._buffer)),  # noqa: SLF001 - swapped below
+)
+"""What the rooms keep for one process: where, under which name, and what makes a fresh one."""
 
 SWITCHING = (0.05, 0.3, 0.7, 1.0)
 """How often threads take turns; one of these is taken for each process, by the seed."""
@@ -68,6 +83,8 @@ class Simulation:
         seed: what decides.
         store: the database file.
         settings: penstock's settings for the processes, by name, besides the store.
+        one_host: a process sees at once that another one is dead; on hosts of their own only the
+            end of its lease tells.
 
     Example:
         >>> simulation = Simulation(7, tmp_path / "simulated.db")  # doctest: +SKIP
@@ -81,6 +98,7 @@ class Simulation:
         self.seed = seed
         self.path = store
         self.clock = Clock()
+        self._one_host = one_host
         self._settings = dict(settings or {})
         self._settings["PENSTOCK_STORE_URL"] = f"sqlite:///{store}"
         self._processes: list[Process] = []
@@ -102,18 +120,25 @@ class Simulation:
         return self.recorder.newest_root()
 
     def run(
-        self, flow: Any, parameters: Mapping[str, Any] | None = None, *, die_at: int | None = None
+        self,
+        flow: Any,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        die_at: int | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> Life:
         """Call a flow in a new process.
 
         Parameters:
             parameters: what to call it with, by name.
             die_at: the number of the point at which the process dies, counted from 0.
+            meanwhile: do this there, while the process stands still, instead of letting it die.
 
         Raises:
             Stuck: the flow would never return.
         """
-        return self._live(flow, lambda: flow(**(parameters or {})), die_at)
+        end = _End(die_at, meanwhile)
+        return self._live(flow, lambda: flow(**(parameters or {})), end)
 
     def resume(
         self, flow: Any, flow_run_id: UUID | None = None, *, die_at: int | None = None
@@ -121,10 +146,10 @@ class Simulation:
         """Go on with a flow run, the newest by default, in a new process."""
         run_id = flow_run_id or self.flow_run_id
         assert run_id is not None
-        return self._live(flow, lambda: flow.resume(run_id), die_at)
+        return self._live(flow, lambda: flow.resume(run_id), _End(die_at, None))
 
-    def _live(self, flow: Any, call: Callable[[], Any], die_at: int | None) -> Life:
-        process = Process(self, len(self._processes), die_at)
+    def _live(self, flow: Any, call: Callable[[], Any], end: _End) -> Life:
+        process = Process(self, len(self._processes), end)
         self._processes.append(process)
         settings = get_current_settings().copy_with_update(
             self._settings, None, None, source="a simulation"
@@ -134,15 +159,24 @@ class Simulation:
         self.recorder.end_process(process.number)
         return process.life
 
-    def is_owner_alive(self, owner: str) -> bool:
-        """Tell whether an owner of a flow run is a process that has not ended."""
-        return any(p.owner == owner and not p.has_ended for p in self._processes)
+    def is_owner_alive(self, owner: str, lease_expires: float | None, now: float) -> bool:
+        """Tell whether an owner of a flow run may still be executing, as far as can be seen."""
+        if self._one_host:
+            return any(p.owner == owner and not p.has_ended for p in self._processes)
+        return lease_expires is not None and lease_expires > now
+
+
+class _End(NamedTuple):
+    """Where a process dies, or stands still while something else is done."""
+
+    point: int | None
+    meanwhile: Callable[[], object] | None
 
 
 class Process:
     """One simulated process: the world that the engine finds itself in."""
 
-    def __init__(self, simulation: Simulation, number: int, die_at: int | None) -> None:
+    def __init__(self, simulation: Simulation, number: int, end: _End) -> None:
         self.number = number
         self.owner = f"simulated/{simulation.seed}:{number}:0"
         self.life = Life()
@@ -150,8 +184,8 @@ class Process:
         self.has_ended = False
         self._simulation = simulation
         self._recorder = simulation.recorder
-        self._die_at = die_at
-        self._random = Random(f"{simulation.seed}/{number}/{die_at}")
+        self._end = end
+        self._random = Random(f"{simulation.seed}/{number}")
         self._clock = simulation.clock
         self._scheduler = Scheduler(
             self._random, self._clock, self.context, self._random.choice(SWITCHING)
@@ -167,7 +201,7 @@ class Process:
                 self.life.value = call()
             except Ended:
                 self.life.died = True
-            except Exception as error:  # noqa: BLE001 - part of the answer
+            except BaseException as error:  # noqa: BLE001 - part of the answer
                 self.life.error = error
 
         with world.use_world(self), clock.use_clock(self._clock), self._own_memory():
@@ -184,13 +218,16 @@ class Process:
 
     @contextlib.contextmanager
     def _own_memory(self) -> Iterator[None]:
-        """Begin with nothing that another process has in memory, and leave nothing."""
-        reset_store()
+        """Begin with nothing that another process has in memory, and leave its memory alone."""
+        kept = [(room, name, getattr(room, name)) for room, name, _ in _MEMORY]
+        for room, name, fresh in _MEMORY:
+            setattr(room, name, fresh())
         world.begin_process()
-        number = self._random.getrandbits(40)
-        former = ids.use_source(lambda: int(self._clock.time() * 1e9), number)
+        former = ids.use_source(
+            lambda: int(self._clock.time() * 1e9), self._random.getrandbits(40)
+        )
         collects = gc.isenabled()
-        # Where it runs is not up to the seed, and what it finalizes may switch threads.
+        # When it runs is not up to the seed, and what it finalizes may switch threads.
         gc.disable()
         try:
             yield
@@ -199,7 +236,8 @@ class Process:
                 gc.enable()
             ids.use_source(*former)
             reset_store()
-            world.begin_process()
+            for room, name, value in kept:
+                setattr(room, name, value)
 
     def run_async(self, call: Callable[[], Any]) -> Any:
         """Run a coroutine to its end, as `asyncio.run` does."""
@@ -209,9 +247,8 @@ class Process:
     # -- the world ----------------------------------------------------------------------------
 
     def is_owner_alive(self, owner: str, lease_expires: float | None, now: float) -> bool:
-        """Tell whether an owner may still be executing: on one host that is seen at once."""
-        del lease_expires, now
-        return self._simulation.is_owner_alive(owner)
+        """Tell whether an owner may still be executing."""
+        return self._simulation.is_owner_alive(owner, lease_expires, now)
 
     def start_thread(self, target: Callable[[], None], name: str) -> None:
         """Start a thread of the process."""
@@ -262,8 +299,11 @@ class Process:
         self._scheduler.check()
         points = self.life.points
         points.append(f"{point} on {self._scheduler.here}")
-        if len(points) - 1 == self._die_at:
-            self._die()
+        if len(points) - 1 == self._end.point:
+            if self._end.meanwhile is None:
+                self._die()
+            else:
+                self._end.meanwhile()
         self._scheduler.pause()
 
     def _die(self) -> None:

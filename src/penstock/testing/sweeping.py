@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PROCESSES_LIMIT = 5
 """So many processes may follow a death; the last of them must finish the run."""
 
+FAILURES_SHOWN = 5
+"""So many points, and so many violations at each, are told in words."""
+
 HANGS = "A run comes to its end"
 
 
@@ -48,9 +51,9 @@ class Sweep:
             f" {len(self.failures)} with a promise not kept."
         )
         lines = [head]
-        for point, violations in self.failures:
+        for point, violations in self.failures[:FAILURES_SHOWN]:
             where = "undisturbed" if point is None else f"die_at={point} ({self.points[point]})"
-            lines += [f"  {where}: {violation}" for violation in violations]
+            lines += [f"  {where}: {violation}" for violation in violations[:FAILURES_SHOWN]]
         return "\n".join(lines)
 
 
