@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
-from hashlib import sha256
+from _blake2 import blake2b  # as in hashlib, which would load OpenSSL: a fifth of Python's start
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +127,32 @@ def check_flags(kind: str, **flags: Any) -> None:
             raise TypeError(message)
 
 
+def check_tags(tags: Any, kind: str) -> set[str]:
+    """Make sure that tags are several texts, and give them as a set of their own."""
+    if tags is None:
+        return set()
+    hint = f" Write tags=[{tags!r}]." if isinstance(tags, str) else ""
+    wrong = tags if isinstance(tags, str) or not hasattr(tags, "__iter__") else None
+    if wrong is None:
+        made: set[str] = set(tags)
+        wrong = next((tag for tag in made if not isinstance(tag, str)), None)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if wrong is None:
+            return made
+    what = type(wrong).__name__
+    message = f"Expected texts for the parameter 'tags' of @{kind}, got {what}.{hint}"
+    raise TypeError(message)
+
+
+def check_callable(value: Any, option: str, kind: str) -> None:
+    """Make sure that an option is a function, or not given."""
+    if value is not None and not callable(value):
+        message = (
+            f"Expected {option!r} of @{kind} to be callable, got {type(value).__name__}. Give the"
+            " function itself, without calling it."
+        )
+        raise TypeError(message)
+
+
 def check_runner(runner: Any) -> Any:
     """Give a task runner that was given as such, or as its class."""
     from penstock.task_runners import BaseTaskRunner
@@ -154,6 +179,8 @@ def check_count(value: Any, option: str, kind: str, name: str) -> None:
 def refuse_unknown(options: dict[str, Any], known: Iterable[str], kind: str) -> None:
     """Say which option does not exist, and which was perhaps meant."""
     for option in options:
+        import difflib  # for a mistake only
+
         close = difflib.get_close_matches(option, list(known), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else f" It takes: {', '.join(known)}."
         message = f"{kind}() got an unexpected option {option!r}.{hint}"
@@ -172,6 +199,17 @@ def source_file(fn: Any) -> str | None:
     return str(Path(code.co_filename).resolve())
 
 
+def source_version(fn: Any) -> str | None:
+    """Give a hash of the file that a function is defined in; none when it cannot be read."""
+    path = source_file(fn)
+    if path is None:
+        return None
+    try:
+        return blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+    except OSError:
+        return None
+
+
 def key_of(fn: Any, name: str) -> str:
     """Give what identifies the same function across processes."""
     qualified = getattr(fn, "__qualname__", None)
@@ -181,7 +219,7 @@ def key_of(fn: Any, name: str) -> str:
     path = source_file(fn)
     if path is None:
         return f"{qualified}-unknown-source-file"
-    digest = sha256(f"{name}\0{path}".encode()).hexdigest()[:16]
+    digest = blake2b(f"{name}\0{path}".encode(), digest_size=8).hexdigest()
     return f"{qualified}-{digest}"
 
 

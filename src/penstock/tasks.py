@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, overload
 
 from penstock import decorating as check
@@ -16,7 +17,6 @@ from penstock.utilities.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import timedelta
 
 __all__ = ["Task", "exponential_backoff", "task", "task_input_hash"]
 
@@ -50,6 +50,8 @@ _OPTIONS = (
     "retry_condition_fn",
     "viz_return_value",
 )
+
+_OPTIONS_TO_CHANGE = tuple(option for option in _OPTIONS if option != "version")
 
 
 def exponential_backoff(backoff_factor: float) -> Callable[[int], list[float]]:
@@ -135,6 +137,18 @@ class Task(Generic[P, R]):
         check.refuse_unknown(unknown, _OPTIONS, "task")
         check.check_function(fn, "task")
         check.check_name(name, "task", ban_characters=False)
+        check.check_text(description, "description", "task")
+        check.check_text(version, "version", "task")
+        check.check_text(result_storage_key, "result_storage_key", "task")
+        check.check_callable(cache_key_fn, "cache_key_fn", "task")
+        check.check_callable(retry_condition_fn, "retry_condition_fn", "task")
+        check.check_flags(
+            "task",
+            persist_result=persist_result,
+            cache_result_in_memory=cache_result_in_memory,
+            log_prints=log_prints,
+            refresh_cache=refresh_cache,
+        )
         self.fn = fn
         self.name = name or getattr(fn, "__name__", type(fn).__name__)
         self.__name__ = self.name
@@ -152,7 +166,7 @@ class Task(Generic[P, R]):
         check.check_reserved(self.signature.names, "task", self.name)
         check.check_run_name(task_run_name, "task_run_name")
         self.task_run_name = task_run_name
-        self.tags = set(tags or ())
+        self.tags = check.check_tags(tags, "task")
         self.version = version
         self.task_key = check.key_of(fn, self.name)
         self.cache_key_fn = cache_key_fn
@@ -170,12 +184,6 @@ class Task(Generic[P, R]):
         check.check_not_negative(timeout_seconds, "timeout_seconds", "task", self.name)
         self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
         self._take_retries(retries, retry_delay_seconds, retry_jitter_factor)
-        if retry_condition_fn is not None and not callable(retry_condition_fn):
-            message = (
-                f"Expected 'retry_condition_fn' to be callable, got"
-                f" {type(retry_condition_fn).__name__}."
-            )
-            raise TypeError(message)
         self.retry_condition_fn = retry_condition_fn
         self._refuse_conflicts()
 
@@ -196,6 +204,9 @@ class Task(Generic[P, R]):
                 )
                 raise ValueError(message)
             for one in delays:
+                if one is None:
+                    message = f"A retry delay of task {self.name!r} must be a number, not None."
+                    raise TypeError(message)
                 check.check_not_negative(one, "retry_delay_seconds", "task", self.name)
             delay = delays
         else:
@@ -214,6 +225,12 @@ class Task(Generic[P, R]):
                 " that is not kept has no key: leave one of them out."
             )
             raise ValueError(message)
+        if self.cache_expiration is not None and not isinstance(self.cache_expiration, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+            message = (
+                f"Expected 'cache_expiration' of task {self.name!r} to be a timedelta, got"
+                f" {type(self.cache_expiration).__name__}. Write, for example, timedelta(hours=1)."
+            )
+            raise TypeError(message)
         if self.cache_expiration is not None and self.cache_key_fn is None:
             warnings.warn(
                 f"Task {self.name!r} has a cache_expiration but no cache_key_fn, so nothing is"
@@ -337,7 +354,7 @@ class Task(Generic[P, R]):
         Example:
             >>> fast = load.with_options(name="fast load", retries=0)  # doctest: +SKIP
         """
-        check.refuse_unknown(unknown, _OPTIONS, "with_options")
+        check.refuse_unknown(unknown, _OPTIONS_TO_CHANGE, "with_options")
         keep_none = {
             "name": name,
             "description": description,
@@ -367,6 +384,10 @@ class Task(Generic[P, R]):
         options |= {option: value for option, value in keep_none.items() if value is not None}
         options |= check.given(unset_none)
         return type(self)(self.fn, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the place where the task is defined, if it can be found there."""
+        return check.reduce_decorated(self)
 
     def __repr__(self) -> str:
         """Give the task's name."""
