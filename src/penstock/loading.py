@@ -85,7 +85,7 @@ def _load_from_package(file: Path) -> ModuleType | None:
         return None
     name = ".".join(parts)
     _put_on_path(folder, first=True)
-    if _found_at(name) != file:
+    if find_module(name) != file:
         # Another package has taken the name.
         return None
     # For scripts that are also started as such, and import their neighbours without the package.
@@ -142,7 +142,7 @@ def _put_on_path(folder: Path, *, first: bool) -> None:
         importlib.invalidate_caches()
 
 
-def _found_at(module_name: str) -> Path | None:
+def find_module(module_name: str) -> Path | None:
     """Give the file that a module would be imported from, without importing anything."""
     known = sys.modules.get(module_name)
     if known is not None:
@@ -339,7 +339,7 @@ def load_flow_argument_from_entrypoint(entrypoint: str, arg: str = "name") -> st
         module_name, _, name = entrypoint.rpartition(".")
         if not module_name or not name:
             raise _not_understood(entrypoint)
-        found = _found_at(module_name)
+        found = find_module(module_name)
         if found is None or found.suffix != ".py":
             message = f"There is no module {module_name!r}, or its source is not here."
             raise MissingFlowError(message)

@@ -112,6 +112,9 @@ class LocalPort:
             facts = Facts(now=clock.now())
             answer = decide_flow(run, state, facts, force=True)
             record(run, answer.state or state, facts, answer.changes)
+            # The flow is there, unless another process deleted it meanwhile.
+            flow = (flow_id.bytes, run.flow_name, None, clock.epoch())
+            execute(sql.INSERT_FLOW, flow)
             execute(sql.INSERT_FLOW_RUN, encoding.flow_run_insert_row(run))
             if UPDATE_PARENT_TASK in answer.after:
                 transitions.update_parent_task(execute, run, facts)

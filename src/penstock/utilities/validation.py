@@ -66,6 +66,31 @@ def validate_parameters(
     return valid
 
 
+def takes(fn: Callable[..., Any] | Parameters, name: str, value: Any) -> bool:
+    """Say whether a parameter takes a value, as it is or after a cast.
+
+    Args:
+        fn: The function, or its parameters.
+        name: The parameter; that of `**kwargs` stands for each of them.
+        value: The value.
+
+    Example:
+        >>> def load(day: str): ...
+        >>> takes(load, "day", 3)
+        False
+    """
+    own = Parameters.of(fn)
+    if name not in own.annotations:
+        return True
+    try:
+        _validator(own, name, own.annotations[name])(
+            {name: value} if name == own.var_keyword else value
+        )
+    except _InvalidValueError:
+        return False
+    return True
+
+
 def check_signature(fn: Callable[..., Any] | Parameters) -> None:
     """Make sure that the function's parameters can be validated at all.
 

@@ -1,0 +1,162 @@
+"""The commands, with their options and help. What they do is in the modules that they import.
+
+Each command imports its module when it is called, for one reason: the engine, the store and rich
+take longer to import than help takes to show, and a command that reads needs no engine.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Its id, the beginning of it, its name, or - for the latest run.",
+        show_default=False,
+    ),
+]
+
+app = typer.Typer(
+    name="penstock",
+    help="Python workflows that finish: run flows, look at their runs, go on with them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+flow_run_app = typer.Typer(help="Look at flow runs, and go on with them.", no_args_is_help=True)
+db_app = typer.Typer(help="The store that records all runs.", no_args_is_help=True)
+app.add_typer(flow_run_app, name="flow-run")
+app.add_typer(db_app, name="db")
+
+
+@app.callback()
+def begin(
+    *,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; fits anywhere.")
+    ] = False,
+) -> None:
+    """Python workflows that finish: run flows, look at their runs, go on with them."""
+    del debug  # taken out of the arguments before they come here
+    from penstock.cli.notices import report_settings
+
+    report_settings()
+
+
+@app.command()
+def run(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH[:FLOW]",
+            help="A Python file or a module; FLOW where it has several flows.",
+            show_default=False,
+        ),
+    ],
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param",
+            "-p",
+            metavar="NAME=VALUE",
+            help="A parameter of the flow; JSON where the flow takes that, else text. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+) -> int:
+    """Run a flow here, and say how it ended.
+
+    The exit code is 0 if the run completed, 1 if it failed, 2 if it could not begin, 3 if it
+    crashed, 4 if it was cancelled, and 5 if it is paused.
+    """
+    from penstock.cli.running import run_flow
+
+    return run_flow(target, param or [])
+
+
+@flow_run_app.command("ls")
+def list_runs(
+    *,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The most runs to list.")] = 20,
+    json: JsonOption = False,
+) -> None:
+    """List the newest flow runs, the newest first."""
+    from penstock.cli.reading import list_flow_runs
+
+    list_flow_runs(limit, as_json=json)
+
+
+@flow_run_app.command("inspect")
+def inspect_run(
+    flow_run: RunArgument,
+    *,
+    tasks: Annotated[
+        int, typer.Option("--tasks", min=0, help="The most task runs to show.")
+    ] = 100,
+    json: JsonOption = False,
+) -> None:
+    """Show a flow run: its states, parameters and task runs, and what it waits for."""
+    from penstock.cli.reading import inspect_flow_run
+
+    inspect_flow_run(flow_run, tasks, as_json=json)
+
+
+@flow_run_app.command("logs")
+def show_run_logs(flow_run: RunArgument, *, json: JsonOption = False) -> None:
+    """Show what a flow run and its task runs logged."""
+    from penstock.cli.reading import show_logs
+
+    show_logs(flow_run, as_json=json)
+
+
+@flow_run_app.command("resume")
+def resume_run(flow_run: RunArgument) -> int:
+    """Go on with a run that was killed, crashed or failed; completed tasks do not run again.
+
+    The exit codes are those of `penstock run`.
+    """
+    from penstock.cli.running import resume_flow_run
+
+    return resume_flow_run(flow_run)
+
+
+@db_app.command("path")
+def db_path(*, json: JsonOption = False) -> None:
+    """Print where the store is."""
+    from penstock.cli.database import show_path
+
+    show_path(as_json=json)
+
+
+@db_app.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the store to the schema of this penstock; make it if there is none."""
+    from penstock.cli.database import upgrade_store
+
+    upgrade_store()
+
+
+@db_app.command("reset")
+def db_reset(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also while runs are being executed.")
+    ] = False,
+) -> None:
+    """Delete every record of the store, after asking. Result files are left."""
+    from penstock.cli.database import reset_store
+
+    reset_store(is_confirmed=yes, force=force)
+
+
+@app.command()
+def version(*, json: JsonOption = False) -> None:
+    """Print the versions of penstock and of what it stands on."""
+    from penstock.cli.database import show_version
+
+    show_version(as_json=json)

@@ -1,0 +1,107 @@
+"""Where the command line begins, and where every error ends: as a line that says what to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from penstock.cli.failing import (
+    EXIT_ABORTED,
+    EXIT_PIPE_CLOSED,
+    EXIT_USAGE,
+    EndedBySignal,
+    OutputClosed,
+    complain,
+    show_tracebacks,
+    warn,
+)
+from penstock.cli.output import flush
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEBUG_OPTION = "--debug"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters:
+        arguments: what follows the program's name; those of the process by default.
+
+    Returns:
+        The exit code.
+
+    Example:
+        >>> main(["version", "--json"])  # doctest: +SKIP
+        0
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    show_tracebacks(wanted=_take_debug(given))
+    _let_any_text_through()
+    try:
+        return _run(given)
+    except OutputClosed:
+        _close_output()
+        return EXIT_PIPE_CLOSED
+    except EndedBySignal as ended:
+        return _end_by(ended.signal)
+    except KeyboardInterrupt:
+        warn("Interrupted.")
+        return EXIT_ABORTED
+    except Exception as error:  # noqa: BLE001 - every error ends here, as lines on stderr
+        complain(error)
+        return EXIT_USAGE
+
+
+def _run(arguments: list[str]) -> int:
+    # typer is imported here and not with the package: it alone takes as long as a flow does.
+    from typer.main import get_command
+
+    from penstock.cli.app import app
+
+    try:
+        code = get_command(app).main(arguments, "penstock", standalone_mode=False)
+    except SystemExit as ended:  # by what writes the help, when nobody reads it
+        code = ended.code
+    flush()
+    return code if isinstance(code, int) else 0
+
+
+def _take_debug(arguments: list[str]) -> bool:
+    """Take `--debug` out of the arguments: it may stand after the command, too."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    places = [place for place in range(end) if arguments[place] == DEBUG_OPTION]
+    for place in reversed(places):
+        del arguments[place]
+    return bool(places)
+
+
+def _let_any_text_through() -> None:
+    """Names may have characters that a terminal's encoding lacks: they are shown escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _close_output() -> None:
+    """Keep the interpreter from writing what is left, and failing, when it exits."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _end_by(number: int) -> int:
+    """End this process as the signal would have, so that whoever started it sees that."""
+    import signal
+
+    sys.stdout.flush()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    return 128 + number

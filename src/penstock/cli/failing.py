@@ -1,0 +1,120 @@
+"""How commands end: exit codes, and errors in a line or two that say what to do."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock.exceptions import PenstockException, PenstockSignal, ScriptError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXIT_COMPLETED = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CRASHED = 3
+EXIT_CANCELLED = 4
+EXIT_PAUSED = 5
+EXIT_ABORTED = 130
+EXIT_PIPE_CLOSED = 141
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked; the message says why and what to do."""
+
+
+class OutputClosed(Exception):
+    """Whoever read the output has stopped reading."""
+
+
+class EndedBySignal(Exception):
+    """The command was interrupted, and has said so; `signal` is the signal's number."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
+class _Showing:
+    """Whether tracebacks are wanted: `--debug`."""
+
+    tracebacks = False
+
+
+def show_tracebacks(*, wanted: bool) -> None:
+    """Say whether `complain` is to show tracebacks from now on."""
+    _Showing.tracebacks = wanted
+
+
+def complain(error: BaseException) -> None:
+    """Say on stderr what went wrong and what to do."""
+    if _Showing.tracebacks:
+        warn("".join(traceback.format_exception(error)).rstrip())
+    warn(explain(error))
+
+
+def warn(text: str) -> None:
+    """Write a line to stderr; where nobody reads it, the exit code has to say it."""
+    if text:
+        with suppress(OSError):
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+
+def explain(error: BaseException) -> str:
+    """Say in a line or two what went wrong and what to do."""
+    if isinstance(error, ScriptError):
+        return _explain_script(error)
+    if isinstance(error, (CommandError, PenstockException, PenstockSignal)):
+        return f"Error: {error}"
+    in_words = getattr(error, "format_message", None)
+    if callable(in_words):  # typer's, for what was typed
+        context = getattr(error, "ctx", None)
+        command = getattr(context, "command_path", None) or "penstock"
+        what = str(in_words())
+        end = "" if what.endswith((".", "?")) else "."
+        # Without a word where it has shown the help already.
+        return f"Error: {what}{end} See `{command} --help`." if what else ""
+    if type(error).__name__ == "Abort" and type(error).__module__.startswith(("typer", "click")):
+        return "Nothing was changed."
+    if isinstance(error, OSError):
+        return f"Error: {error}"
+    return (
+        f"Error: {type(error).__name__}: {error}\n"
+        "This is unexpected: repeat the command with --debug, and report what it shows."
+    )
+
+
+def _explain_script(error: ScriptError) -> str:
+    cause = error.user_exc
+    reason = f"{type(cause).__name__}: {cause}".splitlines()[0]
+    hint = ""
+    if isinstance(cause, SyntaxError):
+        place = (cause.filename or error.path, cause.lineno, (cause.text or "").strip())
+        reason = f"{type(cause).__name__}: {cause.msg}"
+    else:
+        places = list(_users_lines(cause))
+        place = places[-1] if places else (error.path, None, "")
+    if isinstance(cause, SystemExit):
+        reason = f"SystemExit: {cause.code}"
+        hint = ' Put what is not to run under `if __name__ == "__main__":`.'
+    elif isinstance(cause, ImportError) and "relative import" in str(cause):
+        hint = " Its folder is no package: add an __init__.py, or import by absolute names."
+    file, line, text = place
+    where = file if line is None else f"{file}, line {line}: {text}"
+    return f"Error: The flow's file could not be imported. {where}\n{reason}.{hint}"
+
+
+def _users_lines(error: BaseException) -> Iterator[tuple[str, int | None, str]]:
+    """Give the lines of the user's own code that led to an error, the innermost last."""
+    foreign = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
+    foreign.append(str(Path(__file__).parents[1]))
+    for frame in traceback.extract_tb(error.__traceback__):
+        is_foreign = any(frame.filename.startswith(folder) for folder in foreign if folder)
+        if not is_foreign and not frame.filename.startswith("<"):
+            yield frame.filename, frame.lineno, frame.line or ""

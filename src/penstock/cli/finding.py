@@ -1,0 +1,81 @@
+"""The flow run that somebody means: by its id, the beginning of it, its name, or `-`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from penstock.cli.failing import CommandError
+from penstock.ids import id_from_bytes
+from penstock.store import statements as sql
+
+if TYPE_CHECKING:
+    from penstock.store import Store
+
+LATEST = "-"
+"""Stands for the latest flow run that is no subflow's."""
+
+_SHOWN_LIMIT = 4
+_HEX = re.compile(r"[0-9a-fA-F-]+")
+_ID_DIGITS = 32
+
+
+def find_flow_run(store: Store, reference: str) -> UUID:
+    """Give the id of the flow run that `reference` stands for.
+
+    Parameters:
+        store: where it is recorded.
+        reference: an id, the beginning of one, a flow run's name, or `-` for the latest.
+
+    Raises:
+        CommandError: there is none, or there are several.
+    """
+    if reference == LATEST:
+        return _latest(store)
+    found: dict[UUID, str] = {}
+    digits = reference.replace("-", "")
+    if _HEX.fullmatch(reference) and 0 < len(digits) <= _ID_DIGITS:
+        first, last = digits.ljust(_ID_DIGITS, "0"), digits.ljust(_ID_DIGITS, "f")
+        values = (bytes.fromhex(first), bytes.fromhex(last), _SHOWN_LIMIT)
+        found = _as_dictionary(store.read(sql.FIND_FLOW_RUNS_BETWEEN, values))
+    if len(digits) < _ID_DIGITS or not found:
+        named = store.read(sql.FIND_FLOW_RUNS_BY_NAME, (reference, _SHOWN_LIMIT))
+        found |= _as_dictionary(named)
+    if len(found) == 1:
+        return next(iter(found))
+    if found:
+        raise _ambiguous(reference, found)
+    raise _unknown(store, reference, digits)
+
+
+def _as_dictionary(rows: list[tuple[bytes, str]]) -> dict[UUID, str]:
+    return {id_from_bytes(key): name for key, name in rows}
+
+
+def _latest(store: Store) -> UUID:
+    rows = store.read(sql.FIND_LATEST_FLOW_RUN)
+    if not rows:
+        message = f"There are no flow runs in the store {str(store.path)!r} yet."
+        raise CommandError(message)
+    return id_from_bytes(rows[0][0])
+
+
+def _ambiguous(reference: str, found: dict[UUID, str]) -> CommandError:
+    listed = ", ".join(f"{run_id} ({name})" for run_id, name in found.items())
+    more = ", ..." if len(found) >= _SHOWN_LIMIT else ""
+    return CommandError(
+        f"{reference!r} may be each of several flow runs: {listed}{more}.\nGive the id of the one"
+        " you mean, or as much of it as no other begins with."
+    )
+
+
+def _unknown(store: Store, reference: str, digits: str) -> CommandError:
+    where = f"There is no flow run {reference!r} in the store {str(store.path)!r}."
+    if len(digits) == _ID_DIGITS and _HEX.fullmatch(reference):
+        owner = store.find_flow_run_of(UUID(digits))
+        if owner is not None and any(owner):
+            return CommandError(
+                f"{where} It is the id of a task run of flow run {id_from_bytes(owner)}."
+            )
+    return CommandError(f"{where} See `penstock flow-run ls` for those that are there.")

@@ -1,0 +1,182 @@
+"""What commands print: objects as JSON for programs, tables and fields for people.
+
+Text for people goes through rich where stdout is a terminal, which knows its width and colours; a
+pipe or a file gets lines of any length and nothing cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+from penstock.cli.failing import OutputClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from rich.console import Console, RenderableType
+
+_PIPE_WIDTH = 10_000
+_STYLES = {
+    "COMPLETED": "green",
+    "FAILED": "red",
+    "CRASHED": "magenta",
+    "RUNNING": "blue",
+    "CANCELLED": "yellow",
+    "CANCELLING": "yellow",
+    "PAUSED": "cyan",
+    "SCHEDULED": "cyan",
+}
+
+
+def write(text: str) -> None:
+    """Write text to stdout.
+
+    Raises:
+        OutputClosed: nobody reads it any more.
+    """
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError as error:
+        raise OutputClosed from error
+
+
+def flush() -> None:
+    """See to it that what was written is out.
+
+    Raises:
+        OutputClosed: nobody reads it any more.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise OutputClosed from error
+
+
+# -- for programs ---------------------------------------------------------------------------------
+
+
+def write_json(objects: Iterable[dict[str, Any]]) -> None:
+    """Write a list of objects as JSON, one object at a time.
+
+    Parameters:
+        objects: of nothing but what JSON has; a number that it lacks becomes null.
+
+    Raises:
+        OutputClosed: nobody reads it any more.
+    """
+    separator = "\n"
+    write("[")
+    for each in objects:
+        text = json.dumps(_finite(each), indent=2, ensure_ascii=not _is_utf8(), allow_nan=False)
+        indented = text.replace("\n", "\n  ")
+        write(f"{separator}  {indented}")
+        separator = ",\n"
+    write("]\n" if separator == "\n" else "\n]\n")
+
+
+def _is_utf8() -> bool:
+    encoding: str = getattr(sys.stdout, "encoding", None) or ""
+    return encoding.lower().replace("-", "") == "utf8"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def utc(moment: datetime | None) -> str | None:
+    """Give a time as ISO 8601 in UTC, always with microseconds."""
+    if moment is None:
+        return None
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+# -- for people -----------------------------------------------------------------------------------
+
+
+def here(moment: datetime | None) -> str:
+    """Give a time as people read it, in this computer's time zone."""
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def duration(seconds: float) -> str:
+    """Give a duration as people read it.
+
+    Example:
+        >>> duration(3.21), duration(75), duration(7325)
+        ('3.2 s', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def write_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, whole: Sequence[int] = ()
+) -> None:
+    """Write a table.
+
+    Parameters:
+        headings: of the columns.
+        rows: their cells.
+        whole: indexes of the columns that are never cut, however narrow the terminal.
+    """
+    # rich takes as long to import as two interpreters to start, and `--json` needs none of it.
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, heading in enumerate(headings):
+        is_whole = index in whole
+        table.add_column(
+            Text(heading),
+            no_wrap=is_whole,
+            overflow="ignore" if is_whole else "fold",
+            min_width=None,
+        )
+    for row in rows:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell.upper(), "")) for cell in row))
+    _render(table)
+
+
+def write_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Write names and values, one a line; values that are empty are left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for name, value in fields:
+        if value:
+            grid.add_row(Text(name), Text(value, style=_STYLES.get(value.upper(), "")))
+    _render(grid)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    is_terminal = sys.stdout.isatty()
+    width = None if is_terminal else _PIPE_WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+
+
+def _render(what: RenderableType) -> None:
+    console = _console()
+    with console.capture() as captured:
+        console.print(what)
+    lines = captured.get().rstrip("\n").split("\n")
+    write("".join(f"{line.rstrip()}\n" for line in lines))

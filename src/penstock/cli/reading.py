@@ -1,0 +1,248 @@
+"""`penstock flow-run ls | inspect | logs`: what is recorded of flow runs.
+
+Reads by named SQL, a page at a time; neither SQLAlchemy nor pydantic is imported for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from penstock.cli.finding import find_flow_run
+from penstock.cli.objects import (
+    child_of,
+    flow_run_object,
+    log_object,
+    state_object,
+    task_run_object,
+)
+from penstock.cli.output import duration, here, write, write_fields, write_json, write_table
+from penstock.cli.ownership import ownership_of, why_it_waits
+from penstock.store import encoding, get_store
+from penstock.store import statements as sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+    from penstock.cli.ownership import Ownership
+    from penstock.records import FlowRun, Log, TaskRun
+    from penstock.states import State
+    from penstock.store import Store
+
+PAGE = 200
+_LOG_PAGE = 1000
+_SMALLEST_ID = bytes(16)
+_LARGEST_ID = b"\xff" * 16
+_ID_COLUMN = 0
+
+
+# -- ls -------------------------------------------------------------------------------------------
+
+
+def list_flow_runs(limit: int, *, as_json: bool) -> None:
+    """Print the newest flow runs, the newest first.
+
+    Parameters:
+        limit: the most to print.
+        as_json: print objects for programs.
+    """
+    store = get_store()
+    runs = _newest(store, limit)
+    if as_json:
+        write_json(flow_run_object(run, ownership_of(store, run)) for run in runs)
+        return
+    rows = [_row_of(store, run) for run in runs]
+    if rows:
+        write_table(("ID", "Name", "Flow", "State", "Created", "Took"), rows, whole=(_ID_COLUMN,))
+    else:
+        write(f"There are no flow runs in the store {str(store.path)!r} yet.\n")
+
+
+def _newest(store: Store, limit: int) -> Iterator[FlowRun]:
+    before, left = _LARGEST_ID, limit
+    while left > 0:
+        rows = store.read(sql.READ_FLOW_RUNS_BEFORE, (before, min(left, PAGE)))
+        for row in rows:
+            yield encoding.flow_run_from_row(row)
+        if len(rows) < min(left, PAGE):
+            return
+        before, left = rows[-1][0], left - len(rows)
+
+
+def _row_of(store: Store, run: FlowRun) -> tuple[str, ...]:
+    flow = run.flow_name if run.parent_task_run_id is None else f"{run.flow_name} (subflow)"
+    state = run.state_name or ""
+    ownership = ownership_of(store, run)
+    if ownership.owner is not None and not ownership.is_alive:
+        state = f"{state} (its process is gone)"
+    took = _took(run, is_alive=ownership.is_alive)
+    return (str(run.id), run.name, flow, state, here(run.created), took)
+
+
+def _took(run: FlowRun | TaskRun, *, is_alive: bool = True) -> str:
+    """Give for how long a run was executed; of one that is being executed, until now."""
+    if run.start_time is None:
+        return ""
+    spent = run.estimated_run_time if is_alive else run.total_run_time
+    return duration(spent.total_seconds())
+
+
+# -- inspect --------------------------------------------------------------------------------------
+
+
+def inspect_flow_run(reference: str, task_limit: int, *, as_json: bool) -> None:
+    """Print all there is to know of a flow run.
+
+    Parameters:
+        reference: which; see `find_flow_run`.
+        task_limit: the most task runs to print for people.
+        as_json: print a list with one object for programs.
+
+    Raises:
+        CommandError: it cannot be told which is meant.
+    """
+    store = get_store()
+    run = store.read_flow_run(find_flow_run(store, reference))
+    ownership = ownership_of(store, run)
+    if as_json:
+        whole = flow_run_object(run, ownership) | {
+            "waiting_for": why_it_waits(run, ownership),
+            "states": [state_object(state) for state in run.history],
+            "task_runs": [task_run_object(each) for each in _task_runs(store, run.id)],
+        }
+        write_json([whole])
+        return
+    write_fields(_fields_of(run, ownership))
+    if run.parameters:
+        write("\nParameters\n")
+        write_fields((f"  {name}", _as_text(value)) for name, value in run.parameters.items())
+    write("\nStates\n")
+    write_table(("  Time", "State", "Message"), [_state_row(state) for state in run.history])
+    _write_task_runs(store, run.id, task_limit, is_alive=ownership.is_alive)
+
+
+def _fields_of(run: FlowRun, ownership: Ownership) -> list[tuple[str, str]]:
+    state = run.state
+    return [
+        ("Flow run", run.name),
+        ("ID", str(run.id)),
+        ("Flow", run.flow_name),
+        ("State", "" if state is None else state.name),
+        ("Message", "" if state is None else state.message or ""),
+        ("Waits", why_it_waits(run, ownership) or ""),
+        ("Created", here(run.created)),
+        ("Started", here(run.start_time)),
+        ("Ended", here(run.end_time)),
+        ("Took", _took(run, is_alive=ownership.is_alive)),
+        ("Attempts", str(run.run_count)),
+        ("Tags", ", ".join(run.tags)),
+        ("Subflow of task run", str(run.parent_task_run_id or "")),
+        ("Entrypoint", run.entrypoint or ""),
+    ]
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _state_row(state: State) -> tuple[str, str, str]:
+    moment = state.timestamp.astimezone()
+    message = state.message or ""
+    scheduled = state.state_details.scheduled_time
+    if scheduled is not None and scheduled > state.timestamp:
+        message = f"{message} (for {here(scheduled)})".strip()
+    return (f"  {moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03}", state.name, message)
+
+
+def _task_runs(store: Store, flow_run_id: UUID) -> Iterator[TaskRun]:
+    """Give the task runs of a flow run in the order they were made, without their results."""
+    after = _SMALLEST_ID
+    while True:
+        rows = store.read(sql.SHOW_TASK_RUNS, (flow_run_id.bytes, after, PAGE))
+        for row in rows:
+            yield encoding.task_run_from_row(row)
+        if len(rows) < PAGE:
+            return
+        after = rows[-1][1]
+
+
+def _write_task_runs(store: Store, flow_run_id: UUID, limit: int, *, is_alive: bool) -> None:
+    counts = store.read(sql.COUNT_TASK_RUNS_BY_STATE, (flow_run_id.bytes,))
+    total = sum(count for _type, _name, count in counts)
+    if not total:
+        write("\nNo task runs are recorded.\n")
+        return
+    write(f"\nTask runs: {', '.join(f'{count} {name}' for _type, name, count in counts)}\n")
+    if total <= limit:
+        runs = list(_task_runs(store, flow_run_id))
+    else:
+        rows = store.read(sql.SHOW_TASK_RUNS_THAT_MATTER, (flow_run_id.bytes, limit))
+        runs = [encoding.task_run_from_row(row) for row in rows]
+    headings = ("  Name", "State", "Started", "Took", "Runs", "Message")
+    write_table(headings, [_task_row(run, is_alive=is_alive) for run in runs])
+    if total > limit:
+        write(
+            f"  ... and {total - limit} more. Give --tasks {total} to see them all, or --json.\n"
+        )
+
+
+def _task_row(run: TaskRun, *, is_alive: bool) -> tuple[str, ...]:
+    message = "" if run.state is None else run.state.message or ""
+    child = child_of(run)
+    if child is not None:
+        message = f"{message} (flow run {child})".strip()
+    return (
+        f"  {run.name}",
+        run.state_name or "",
+        here(run.start_time),
+        _took(run, is_alive=is_alive),
+        str(run.run_count),
+        message,
+    )
+
+
+# -- logs -----------------------------------------------------------------------------------------
+
+
+def show_logs(reference: str, *, as_json: bool) -> None:
+    """Print the log of a flow run with its task runs, the oldest record first.
+
+    Parameters:
+        reference: which; see `find_flow_run`.
+        as_json: print objects for programs.
+
+    Raises:
+        CommandError: it cannot be told which is meant.
+    """
+    store = get_store()
+    run_id = find_flow_run(store, reference)
+    if as_json:
+        write_json(log_object(log) for log in _logs(store, run_id))
+        return
+    run = store.read_flow_run(run_id)
+    names: dict[bytes, str] = dict(store.read(sql.READ_TASK_RUN_NAMES, (run_id.bytes,)))
+    for log in _logs(store, run_id):
+        write(_log_line(log, run, names))
+
+
+def _logs(store: Store, flow_run_id: UUID) -> Iterator[Log]:
+    after = _SMALLEST_ID
+    while True:
+        rows = store.read(sql.READ_LOGS, (flow_run_id.bytes, after, _LOG_PAGE))
+        for row in rows:
+            yield encoding.log_from_row(row)
+        if len(rows) < _LOG_PAGE:
+            return
+        after = rows[-1][1]
+
+
+def _log_line(log: Log, run: FlowRun, names: dict[bytes, str]) -> str:
+    if log.task_run_id is None:
+        whose = f"Flow run {run.name!r}"
+    else:
+        whose = f"Task run {names.get(log.task_run_id.bytes, str(log.task_run_id))!r}"
+    moment = log.timestamp.astimezone()
+    time = f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03}"
+    return f"{time} | {logging.getLevelName(log.level):<7} | {whose} - {log.message}\n"

@@ -1,0 +1,199 @@
+"""`penstock run` and `penstock flow-run resume`: execute a flow here, and say how it ended."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from penstock.cli.failing import (
+    EXIT_CANCELLED,
+    EXIT_COMPLETED,
+    EXIT_CRASHED,
+    EXIT_FAILED,
+    EXIT_PAUSED,
+    CommandError,
+    EndedBySignal,
+    complain,
+)
+from penstock.cli.finding import find_flow_run
+from penstock.cli.output import duration, write
+from penstock.cli.ownership import ownership_of
+from penstock.cli.parameters import bind_parameters
+from penstock.cli.targets import load_flow_of, load_target
+from penstock.engine import enter_flow_run_engine_from_flow_call
+from penstock.exceptions import (
+    Abort,
+    ObjectNotFound,
+    RunOwnedElsewhere,
+    StoreError,
+    TerminationSignal,
+)
+from penstock.ids import id_from_bytes, new_id
+from penstock.states import StateType
+from penstock.store import get_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from uuid import UUID
+
+    from penstock.records import FlowRun
+    from penstock.store import Store
+
+_EXIT_CODES = {
+    StateType.COMPLETED: EXIT_COMPLETED,
+    StateType.FAILED: EXIT_FAILED,
+    StateType.CRASHED: EXIT_CRASHED,
+    StateType.CANCELLED: EXIT_CANCELLED,
+    StateType.CANCELLING: EXIT_CANCELLED,
+    StateType.PAUSED: EXIT_PAUSED,
+}
+
+
+def run_flow(target: str, assignments: Sequence[str]) -> int:
+    """Run the flow of a file or module.
+
+    Parameters:
+        target: see `load_target`.
+        assignments: its parameters, as `name=value`.
+
+    Returns:
+        The exit code for the state in which the run ended.
+
+    Raises:
+        CommandError: what was typed does not fit.
+        EndedBySignal: the run was interrupted.
+    """
+    flow = load_target(target)
+    parameters = bind_parameters(flow, assignments)
+    run_id = new_id()
+    return _execute(
+        flow,
+        run_id,
+        lambda: enter_flow_run_engine_from_flow_call(flow, parameters, None, "state", run_id),
+    )
+
+
+def resume_flow_run(reference: str) -> int:
+    """Go on with a recorded flow run; its completed task runs are not executed again.
+
+    Parameters:
+        reference: which; see `find_flow_run`.
+
+    Returns:
+        The exit code for the state in which the run ended.
+
+    Raises:
+        CommandError: it cannot be told which run is meant, or it cannot be gone on with here.
+        RunOwnedElsewhere: a living process executes it.
+        EndedBySignal: the run was interrupted.
+    """
+    store = get_store()
+    run = store.read_flow_run(find_flow_run(store, reference))
+    if run.state_type is StateType.COMPLETED:
+        write(f"{_title(run)} has completed: there is nothing to go on with.\n")
+        return EXIT_COMPLETED
+    ownership = ownership_of(store, run)
+    if ownership.is_alive:
+        message = (
+            f"{_title(run)} is being executed by {ownership.title}. Wait until it has finished, or"
+            " stop that process and repeat this command."
+        )
+        raise CommandError(message)
+    _refuse_subflow(store, run)
+    flow = load_flow_of(run)
+    return _execute(flow, run.id, lambda: flow.resume(run.id, return_state=True))
+
+
+def _refuse_subflow(store: Store, run: FlowRun) -> None:
+    """A subflow run is gone on with by its parent, which would otherwise execute it again."""
+    if run.parent_task_run_id is None:
+        return
+    key = store.find_flow_run_of(run.parent_task_run_id)
+    if key is None or not any(key):
+        return
+    parent = store.read_flow_run(id_from_bytes(key))
+    if parent.state_type is not StateType.COMPLETED:
+        message = (
+            f"{_title(run)} is a subflow run of {parent.name!r}, which goes on with it. Use"
+            f" `penstock flow-run resume {parent.id}`."
+        )
+        raise CommandError(message)
+
+
+def _execute(flow: Any, run_id: UUID, work: Callable[[], Any]) -> int:
+    """Execute a flow run and report how it ended, however that was."""
+    try:
+        with _termination_as_error():
+            state = work()
+            if flow.isasync:
+                # Asynchronous flows alone need asyncio, which takes five bare starts to import.
+                import asyncio
+
+                state = asyncio.run(state)
+    except RunOwnedElsewhere:
+        raise
+    except BaseException as error:
+        run = _recorded(run_id)
+        if run is None:
+            raise
+        if isinstance(error, (Exception, Abort)):
+            complain(error)
+        _report(run, flow)
+        if isinstance(error, TerminationSignal):
+            raise EndedBySignal(error.signal) from error
+        if isinstance(error, KeyboardInterrupt):
+            raise EndedBySignal(signal.SIGINT) from error
+        return _EXIT_CODES.get(run.state_type or StateType.CRASHED, EXIT_CRASHED)
+    del state
+    run = get_store().read_flow_run(run_id)
+    _report(run, flow)
+    return _EXIT_CODES.get(run.state_type or StateType.CRASHED, EXIT_FAILED)
+
+
+@contextmanager
+def _termination_as_error() -> Generator[None]:
+    """Let SIGTERM be raised here, so that there is time to say how the run can be gone on with.
+
+    The engine records the crash first, and then sends the signal on to this handler.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, _frame: object) -> None:
+        raise TerminationSignal(number)
+
+    former = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _recorded(run_id: UUID) -> FlowRun | None:
+    """Give the record of a run that broke; none if it was never made, or cannot be read."""
+    try:
+        return get_store().read_flow_run(run_id)
+    except (ObjectNotFound, StoreError):
+        return None
+
+
+def _title(run: FlowRun) -> str:
+    return f"Flow run {run.name!r} ({run.id})"
+
+
+def _report(run: FlowRun, flow: Any) -> None:
+    """Say in which state a run ended, and which command goes on from there."""
+    state = run.state
+    name = "no state" if state is None else state.name
+    took = f" after {duration(run.run_time_s)}" if run.start_time is not None else ""
+    message = "" if state is None or not state.message else f": {' '.join(state.message.split())}"
+    write(f"{_title(run)} of flow {run.flow_name!r} ended in state {name}{took}{message}\n")
+    if state is None or state.is_completed() or run.start_time is None:
+        return
+    if run.entrypoint is None:
+        write(f'Go on with it in Python: {flow.__name__}.resume("{run.id}")\n')
+    else:
+        write(f"Go on with it: penstock flow-run resume {run.id}\n")

@@ -1,0 +1,132 @@
+"""Which flow a command is to execute: that of a file or module, or that of a recorded run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penstock.cli.failing import CommandError
+from penstock.exceptions import MissingFlowError
+from penstock.loading import (
+    find_module,
+    flows_in,
+    load_flow_from_entrypoint,
+    load_module,
+    load_script,
+    select_flow,
+)
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from penstock.records import FlowRun
+
+
+def load_target(target: str) -> Any:
+    """Give the flow that `penstock run` is told to run.
+
+    Parameters:
+        target: `path/to/file.py`, `path/to/file.py:flow`, `package.module`,
+            `package.module:flow` or `package.module.flow`; the flow by its function's name or its
+            own, and only where there are several.
+
+    Raises:
+        CommandError: there is no such file or module.
+        MissingFlowError, UnspecifiedFlowError: there is no such flow, or several.
+        ScriptError: the file could not be imported.
+    """
+    place, separator, name = target.rpartition(":")
+    if separator and _is_file(place):
+        return _flow_of_file(place, name or None)
+    if _is_file(target):
+        return _flow_of_file(target, None)
+    # As `python -m` finds them, however this command was started.
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    if separator:
+        return _flow_of_module(load_module(place), name or None)
+    if find_module(target) is None:
+        parent, _, name = target.rpartition(".")
+        if not parent or find_module(parent) is None:
+            message = (
+                f"There is neither a file nor a module {target!r}. Give a Python file, as in"
+                " flows.py or flows.py:my_flow, or a module, as in package.module:my_flow."
+            )
+            raise CommandError(message)
+        return _flow_of_module(load_module(parent), name)
+    return _flow_of_module(load_module(target), None)
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith(".py") or os.sep in text or Path(text).is_file()
+
+
+def _flow_of_file(path: str, name: str | None) -> Any:
+    module = load_script(path)
+    flow = _select(module, name, f"in {path!r}")
+    for attribute, value in vars(module).items():
+        if value is flow:
+            # Loaded so, it knows where another process finds it.
+            return load_flow_from_entrypoint(f"{path}:{attribute}")
+    return flow
+
+
+def _flow_of_module(module: ModuleType, name: str | None) -> Any:
+    return _select(module, name, f"in module {module.__name__!r}")
+
+
+def _select(module: ModuleType, name: str | None, where: str) -> Any:
+    """Choose by name; without one, the flow that is the module's own and not an imported one."""
+    flows = flows_in(module)
+    if name is None:
+        own = [flow for flow in flows if flow.fn.__module__ == module.__name__]
+        return select_flow(own or flows, None, where)
+    value: Any = module
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    return value if value in flows else select_flow(flows, name, where)
+
+
+def load_flow_of(run: FlowRun) -> Any:
+    """Give the flow that a recorded run is one of.
+
+    Raises:
+        CommandError: it cannot be told where the flow is, or it is not there any more.
+        ScriptError: its file could not be imported.
+    """
+    in_python = f'In Python, call `.resume("{run.id}")` of the flow.'
+    if run.entrypoint is None:
+        message = (
+            f"It is not recorded which file has flow {run.flow_name!r}: the run was begun in an"
+            f" interactive session, or the flow is made inside a function.\n{in_python}"
+        )
+        raise CommandError(message)
+    try:
+        flow = load_flow_from_entrypoint(run.entrypoint)
+    except FileNotFoundError as error:
+        message = (
+            f"The file of flow {run.flow_name!r} is gone: {run.entrypoint.rpartition(':')[0]!r}."
+            f" Put it back. {in_python}"
+        )
+        raise CommandError(message) from error
+    except MissingFlowError as error:
+        message = (
+            f"Flow {run.flow_name!r} is not at {run.entrypoint!r} any more. Call the function by"
+            f" its former name. {in_python}"
+        )
+        raise CommandError(message) from error
+    if flow.name == run.flow_name:
+        return flow
+    # The run may be one of a variant that `with_options` made, beside the flow itself.
+    module = sys.modules[flow.fn.__module__]
+    for other in flows_in(module):
+        if other.name == run.flow_name:
+            return other
+    message = (
+        f"The flow at {run.entrypoint!r} is named {flow.name!r} now, and the run is one of flow"
+        f" {run.flow_name!r}. Give it its former name. {in_python}"
+    )
+    raise CommandError(message)
