@@ -34,7 +34,7 @@ from penstock.task_runners.waiting import this_thread
 from penstock.utilities.slugs import random_slug
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from penstock.engine.effects import Steps
 
@@ -477,32 +477,16 @@ def begin_task_map(
     del autonomous  # background tasks are started elsewhere; the name is the field's
     execution: Execution = flow_run_context.execution
     task_context = TaskRunContext.variable.get()
-    children, sources = children_of(task, parameters, execution.links)
-    by_async = task.isasync and _is_called_by_async(task_context, flow_run_context)
     runner = task_runner or execution.runner
-    kind = "state" if return_type == "state" else "future"
-    if by_async:
-        return choosing.map_async(
-            [
-                lambda values=values: _submit(
-                    _make_call(task, execution, values, wait_for, task_context, sources),
-                    "future",
-                    runner,
-                    task_context,
-                    flow_run_context,
-                )
-                for values in children
-            ],
-            kind,
-        )
-    futures = [
-        _submit(
-            _make_call(task, execution, values, wait_for, task_context, sources),
-            "future",
-            runner,
-            task_context,
-            flow_run_context,
-        )
-        for values in children
-    ]
-    return [future.wait() for future in futures] if kind == "state" else futures
+
+    def submit_each() -> Iterator[Any]:
+        children, sources = children_of(task, parameters, execution.links)
+        for values in children:
+            call = _make_call(task, execution, values, wait_for, task_context, sources)
+            yield _submit(call, "future", runner, task_context, flow_run_context)
+
+    if task.isasync and _is_called_by_async(task_context, flow_run_context):
+        upstreams = [one for one in parameters.values() if isinstance(one, PenstockFuture)]
+        return choosing.map_async(upstreams, submit_each, return_type)
+    futures = list(submit_each())
+    return [future.wait() for future in futures] if return_type == "state" else futures

@@ -15,7 +15,7 @@ from penstock.store import get_store
 from penstock.store import statements as sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from penstock.context import FlowRunContext
     from penstock.engine.effects import Steps
@@ -102,9 +102,16 @@ async def drive_submitted_async(
     return future if return_type == "future" else future.state
 
 
-async def map_async(submits: list[Callable[[], Any]], return_type: str) -> list[Any]:
-    """Submit the children of an async task's map, in order."""
-    futures = [await submit() for submit in submits]
+async def map_async(
+    upstreams: list[PenstockFuture], submit_each: Callable[[], Iterator[Any]], return_type: str
+) -> list[Any]:
+    """Submit the children of an async task's map, in order, when what is mapped over is there."""
+    from penstock.task_runners import loops
+
+    for upstream in upstreams:
+        if not upstream.done():
+            await loops.wait_for_done(upstream)
+    futures = [await submitted for submitted in submit_each()]
     if return_type == "state":
         return [await future.wait() for future in futures]
     return futures
