@@ -23,6 +23,7 @@ from penstock.cli.ownership import ownership_of
 from penstock.cli.parameters import bind_parameters
 from penstock.cli.targets import load_flow_of, load_target
 from penstock.engine import enter_flow_run_engine_from_flow_call
+from penstock.engine.termination import capture_signals
 from penstock.exceptions import (
     Abort,
     ObjectNotFound,
@@ -35,7 +36,8 @@ from penstock.states import StateType
 from penstock.store import get_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Coroutine, Generator, Sequence
+    from types import FrameType
     from uuid import UUID
 
     from penstock.records import FlowRun
@@ -124,50 +126,61 @@ def _refuse_subflow(store: Store, run: FlowRun) -> None:
 
 def _execute(flow: Any, run_id: UUID, work: Callable[[], Any]) -> int:
     """Execute a flow run and report how it ended, however that was."""
-    try:
-        with _termination_as_error():
-            state = work()
+    interrupted = False
+    with _termination_noted() as signals:
+        try:
+            answer = work()
             if flow.isasync:
-                # Asynchronous flows alone need asyncio, which takes five bare starts to import.
-                import asyncio
-
-                state = asyncio.run(state)
-    except RunOwnedElsewhere:
-        raise
-    except BaseException as error:
-        run = _recorded(run_id)
-        if run is None:
+                _await(answer)
+        except RunOwnedElsewhere:
             raise
-        if isinstance(error, (Exception, Abort)):
-            complain(error)
-        _report(run, flow)
-        if isinstance(error, TerminationSignal):
-            raise EndedBySignal(error.signal) from error
-        if isinstance(error, KeyboardInterrupt):
-            raise EndedBySignal(signal.SIGINT) from error
-        return _EXIT_CODES.get(run.state_type or StateType.CRASHED, EXIT_CRASHED)
-    del state
+        except BaseException as error:
+            if _recorded(run_id) is None:
+                raise
+            interrupted = isinstance(error, KeyboardInterrupt)
+            if isinstance(error, (Exception, Abort)) and not signals:
+                complain(error)
     run = get_store().read_flow_run(run_id)
     _report(run, flow)
-    return _EXIT_CODES.get(run.state_type or StateType.CRASHED, EXIT_FAILED)
+    if signals or interrupted:
+        raise EndedBySignal(signals[0] if signals else signal.SIGINT)
+    return _EXIT_CODES.get(run.state_type or StateType.CRASHED, EXIT_CRASHED)
+
+
+def _await(run: Coroutine[Any, Any, Any]) -> None:
+    # Asynchronous flows alone need asyncio, which takes five bare starts to import.
+    import asyncio
+
+    async def with_interrupts() -> None:
+        if threading.current_thread() is threading.main_thread():
+            # asyncio would only cancel: Ctrl-C is to stop a task that blocks the loop, too.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        await run
+
+    asyncio.run(with_interrupts())
 
 
 @contextmanager
-def _termination_as_error() -> Generator[None]:
-    """Let SIGTERM be raised here, so that there is time to say how the run can be gone on with.
+def _termination_noted() -> Generator[list[int]]:
+    """Note SIGTERM, so that there is time to say how the run can be gone on with.
 
-    The engine records the crash first, and then sends the signal on to this handler.
+    The engine takes it first: it records the crash, and then sends the signal on to this handler.
+    Where it comes outside of the engine, it is raised.
     """
+    noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield noted
         return
 
-    def terminate(number: int, _frame: object) -> None:
-        raise TerminationSignal(number)
+    def terminate(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        place = None if frame is None else frame.f_globals.get("__name__")
+        if place != capture_signals.__module__:
+            raise TerminationSignal(number)
 
     former = signal.signal(signal.SIGTERM, terminate)
     try:
-        yield
+        yield noted
     finally:
         signal.signal(signal.SIGTERM, former)
 
