@@ -48,8 +48,13 @@ def create_and_begin_subflow_run(call: FlowCall, inputs: run_inputs.Inputs | Non
         if answer is not None:
             parent.note_finished(answer, counts=call.counts, is_subflow=True)
             return answer
-    record(call.dummy, Pending(), Facts(now=clock.now(), flow_run=parent.flow_run))  # type: ignore[arg-type]
-    call.run.parent_task_run_id = call.dummy.id  # type: ignore[union-attr]
+    dummy = call.dummy
+    assert dummy is not None
+    facts = Facts(now=clock.now(), flow_run=parent.flow_run)
+    # As of any task run that begins anew, its attempts are counted from the start.
+    is_over = dummy.state is not None and dummy.state.is_final()
+    record(dummy, Pending(), facts, {"run_count": 0} if is_over else None)
+    call.run.parent_task_run_id = dummy.id
     store = parent.store
     if call.created:
         state = yield from begin_flow_run(call)
@@ -58,7 +63,7 @@ def create_and_begin_subflow_run(call: FlowCall, inputs: run_inputs.Inputs | Non
         record(call.run, Pending(), Facts(now=clock.now()))
         failed = validate(call)
         state = yield from (begin_flow_run(call) if failed is None else refuse(call, failed))
-    state.state_details.task_run_id = call.dummy.id  # type: ignore[union-attr]
+    state.state_details.task_run_id = dummy.id
     parent.note_finished(state, counts=call.counts, is_subflow=True)
     return state
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from penstock.engine.execution import Execution
     from penstock.futures import PenstockFuture
     from penstock.results import ResultFactory
-    from penstock.store import Row
+    from penstock.store import Fence, Row
     from penstock.task_runners import Call
 
 T = TypeVar("T")
@@ -29,10 +29,14 @@ class Await(msgspec.Struct, eq=False):
 
 
 class Commit(msgspec.Struct, eq=False):
-    """Write rows for the run's execution, behind its fence. Answer: nothing."""
+    """Write rows for the run's execution, behind its fence. Answer: nothing.
+
+    `behind` is the fence of the flow run that called it, where rows of that one are written, too.
+    """
 
     execution: Execution
     rows: list[Row]
+    behind: Fence | None = None
 
 
 class Invoke(msgspec.Struct, eq=False):

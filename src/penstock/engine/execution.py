@@ -186,7 +186,7 @@ class Execution:
 
     # -- writing ------------------------------------------------------------------------------
 
-    def commit(self, rows: list[Row]) -> None:
+    def commit(self, rows: list[Row], behind: Fence | None = None) -> None:
         """Commit rows behind the fence; heed what was asked of the run meanwhile.
 
         Raises:
@@ -195,7 +195,7 @@ class Execution:
         """
         logs = self._with_logs(rows)
         try:
-            control = self.store.commit(rows, self.fence)
+            control = self.store.commit(rows, self.fence, behind)
         except FenceLost as error:
             run_logging.give_back(logs)
             raise self.lost(error) from error

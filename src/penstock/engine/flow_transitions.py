@@ -140,7 +140,10 @@ def propose(call: FlowCall, proposed: State, *, force: bool = False) -> Steps[St
             raise Abort(answer.reason)
         return run.state
     record(run, state, facts, answer.changes)
-    yield Commit(call.execution, _rows_of(call, state, facts))
+    parent = call.execution.parent
+    # What stands for a subflow run is a record of its parent's, and so is that it exists.
+    behind = None if call.dummy is None or parent is None else parent.fence
+    yield Commit(call.execution, _rows_of(call, state, facts), behind)
     if not call.created:
         call.created = True
         if not state.is_final():

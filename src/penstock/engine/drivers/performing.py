@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def commit(effect: Commit) -> None:
     """Write the rows and wait until they are committed."""
-    effect.execution.commit(effect.rows)
+    effect.execution.commit(effect.rows, effect.behind)
 
 
 def save(effect: Save) -> Any:
