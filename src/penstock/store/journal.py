@@ -44,20 +44,25 @@ Row = tuple[str, tuple[Any, ...]]
 class Write:
     """What is committed together: rows, and the fence that allows them.
 
+    `behind` is a second fence: that of the flow run which called this one, where its records are
+    written, too.
+
     `answer` is the control word of the flow run (what somebody else asked of it) once the write is
     committed; `error` is why it was not.
     """
 
-    __slots__ = ("answer", "done", "error", "fence", "rows", "then")
+    __slots__ = ("answer", "behind", "done", "error", "fence", "rows", "then")
 
     def __init__(
         self,
         rows: Sequence[Row],
         fence: Fence | None = None,
         then: Callable[[Write], None] | None = None,
+        behind: Fence | None = None,
     ) -> None:
         self.rows = rows
         self.fence = fence
+        self.behind = behind
         self.then = then
         self.answer: str | None = None
         self.error: BaseException | None = None
@@ -103,14 +108,16 @@ class Journal:
         """Say how a thread that led for long enough passes the rest on to another thread."""
         self._hand_over = call_soon
 
-    def commit(self, rows: Sequence[Row], fence: Fence | None = None) -> str | None:
+    def commit(
+        self, rows: Sequence[Row], fence: Fence | None = None, behind: Fence | None = None
+    ) -> str | None:
         """Commit rows and give the flow run's control word. Blocks until they are committed.
 
         Raises:
             FenceLost: another owner took the flow run over.
             StoreError: the store could not be written.
         """
-        write = Write(rows, fence)
+        write = Write(rows, fence, None, behind)
         with self._lock:
             if self._leading:
                 done = write.done = threading.Lock()

@@ -18,7 +18,7 @@ from penstock import clock
 from penstock.exceptions import StoreTooNew, StoreTooOld, StoreUnusable
 from penstock.store import statements as sql
 from penstock.store.errors import explain, is_busy
-from penstock.store.journal import FenceLost, Write
+from penstock.store.journal import Fence, FenceLost, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -198,7 +198,7 @@ class SqliteDialect:
             fence = write.fence
             if fence is not None:
                 known = answers.get(fence)
-                if known is None:
+                if known is None or write.behind is not None:
                     _check_fence(execute, write)
                     answers[fence] = (write.answer, write.error)
                 else:
@@ -276,7 +276,7 @@ def _statement_of(row: tuple[str, tuple[Any, ...]]) -> str:
 def _check_fence(execute: Callable[..., sqlite3.Cursor], write: Write) -> bool:
     fence = write.fence
     if fence is None:
-        return True
+        return write.behind is None or _check_caller(execute, write, write.behind)
     found = execute(sql.READ_FENCE, (fence[0],)).fetchone()
     if found is None or found[0] != fence[1]:
         write.error = FenceLost(
@@ -286,7 +286,19 @@ def _check_fence(execute: Callable[..., sqlite3.Cursor], write: Write) -> bool:
         )
         return False
     write.answer = found[1]
-    return True
+    return write.behind is None or _check_caller(execute, write, write.behind)
+
+
+def _check_caller(execute: Callable[..., sqlite3.Cursor], write: Write, behind: Fence) -> bool:
+    """Check the fence of the flow run that called the one which is written."""
+    found = execute(sql.READ_FENCE, (behind[0],)).fetchone()
+    if found is not None and found[0] == behind[1]:
+        return True
+    write.error = FenceLost(
+        "The flow run that called this one was taken over by another process, so nothing more is"
+        " written here."
+    )
+    return False
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
