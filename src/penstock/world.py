@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from _thread import LockType
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 
 class World(Protocol):
@@ -61,7 +61,7 @@ stand_in: World | None = None
 
 
 @contextmanager
-def use_world(world: World) -> Iterator[World]:
+def use_world(world: World) -> Generator[World]:
     """Put a world in place of the real one while the block lasts."""
     global stand_in  # noqa: PLW0603 - the one place that holds it
     former, stand_in = stand_in, world

@@ -10,9 +10,9 @@ import pytest
 from penstock import allow_failure, clock, flow, task, unmapped
 from penstock.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 from penstock.tasks import task_input_hash
-from penstock.testing import crash_sweep
+from penstock.testing import crash_sweep, stall_sweep
 
-SEEDS = [1, 2, 3]
+SEEDS = [1, 2]
 
 failures: dict[str, int] = {}
 
@@ -176,6 +176,18 @@ def retried():
 
 
 @flow
+def fails_inside():
+    value = add(1, 2)
+    fails_first("inner flow", 1)
+    return value + double(2)
+
+
+@flow(retries=5, retry_delay_seconds=1)
+def whose_subflow_fails():
+    return double(1) + fails_inside() + innermost(2)
+
+
+@flow
 def fails():
     add(1, 2)
     failed = fail.submit(3)
@@ -280,6 +292,7 @@ FLOWS = [
     failures_allowed,
     waits,
     retried,
+    whose_subflow_fails,
     fails,
     returns_nothing,
     whose_subflows_return_nothing,
@@ -294,10 +307,28 @@ FLOWS = [
 ]
 
 
+each_flow = pytest.mark.parametrize("each", FLOWS, ids=lambda each: each.name)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("each", FLOWS, ids=lambda each: each.name)
+@each_flow
 def test_a_flow_that_dies_at_any_effect_goes_on(each, seed):
     sweep = crash_sweep(each, seed=seed, before_each=failures.clear)
 
     sweep.check()
-    assert sweep.deaths == len(sweep.points) > 10
+    assert sweep.stops == len(sweep.points) > 10
+
+
+@each_flow
+def test_a_flow_that_dies_twice_goes_on(each):
+    crash_sweep(each, seed=4, deaths=2, before_each=failures.clear).check()
+
+
+@each_flow
+def test_a_dead_owner_on_another_host_is_waited_for(each):
+    crash_sweep(each, seed=5, one_host=False, before_each=failures.clear).check()
+
+
+@each_flow
+def test_an_owner_that_comes_back_late_writes_nothing(each):
+    stall_sweep(each, seed=6, before_each=failures.clear).check()

@@ -62,19 +62,25 @@ class _Snapshot(NamedTuple):
     """What the store held when a process had ended."""
 
     histories: dict[UUID, list[UUID]]
-    completed: dict[Place, str]
+    completed: dict[Place, TaskRun]
+    failed: set[UUID]
     places: dict[UUID | None, Place]
     fences: dict[bytes, int]
 
 
 class Recorder:
-    """Keeps the ledger of a simulation, and looks at the store when there is something to see."""
+    """Keeps the ledger of a simulation, and looks at the store when there is something to see.
+
+    `late` are the processes whose runs others have gone on with while they stood still: what they
+    have begun they may execute, but nothing of it may be written.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._executions: list[_Execution] = []
         self._snapshots: list[_Snapshot] = []
         self._tokens: dict[Fence, int] = {}
+        self.late: set[int] = set()
         self.violations: list[Violation] = []
 
     def _note(self, promise: str, process: int, what: str) -> None:
@@ -83,11 +89,6 @@ class Recorder:
     def note(self, promise: str, what: str) -> None:
         """Add what was seen from outside, of the process that lived last."""
         self._note(promise, len(self._snapshots) - 1, what)
-
-    @property
-    def executions(self) -> int:
-        """Give how many calls of functions the ledger holds."""
-        return len(self._executions)
 
     def newest_root(self) -> UUID | None:
         """Give the newest flow run that is no subflow run; none if there is none."""
@@ -98,7 +99,7 @@ class Recorder:
 
     def executes(self, process: int, call: TaskCall | FlowCall | None) -> None:
         """Note that the function of a run is about to be called; it must not be completed."""
-        if call is None:
+        if call is None or process in self.late:
             return
         if isinstance(call, TaskCall):
             run, name = call.run, call.run.name
@@ -130,6 +131,8 @@ class Recorder:
         """Make sure that a final state which is given to a caller is in the store."""
         if call is None or not isinstance(value, State) or not value.is_final():
             return
+        if value.is_crashed() and process in self.late:
+            return
         run_id = call.run.id
         try:
             if isinstance(call, TaskCall):
@@ -139,7 +142,7 @@ class Recorder:
         except ObjectNotFound:
             self._note(COMMITTED_FIRST, process, f"{call.run.name}: {value} is not recorded")
             return
-        if run.state is None or run.state.id != value.id:
+        if all(state.id != value.id for state in run.history):
             self._note(COMMITTED_FIRST, process, f"{run.name}: {value}, recorded is {run.state}")
 
     # -- afterwards ---------------------------------------------------------------------------
@@ -154,12 +157,22 @@ class Recorder:
             for run_key, token in former.fences.items():
                 if snapshot.fences.get(run_key, 0) < token:
                     self._note(ONE_OWNER, process, "a fencing token became smaller")
+            same = (former.histories, former.fences) == (snapshot.histories, snapshot.fences)
+            if process in self.late and not same:
+                self._note(ONE_OWNER, process, "it wrote after another process had gone on")
             for execution in self._executions:
-                if execution.process == process:
-                    path = (*snapshot.places.get(execution.flow_run_id, ()), execution.key)
-                    if path in former.completed:
-                        self._note(EXECUTED_AGAIN, process, f"{former.completed[path]} {path}")
+                if execution.process == process and process not in self.late:
+                    self._compare(execution, former, snapshot)
         self._snapshots.append(snapshot)
+
+    def _compare(self, execution: _Execution, former: _Snapshot, now: _Snapshot) -> None:
+        place = (*now.places.get(execution.flow_run_id, ()), execution.key)
+        done = former.completed.get(place)
+        # A subflow that has failed begins anew, as another run.
+        if done is not None and (
+            done.flow_run_id == execution.flow_run_id or done.flow_run_id not in now.failed
+        ):
+            self._note(EXECUTED_AGAIN, execution.process, f"{done.name} {place}")
 
     def finish(self) -> None:
         """Make sure that every history is legal, and every run over."""
@@ -191,7 +204,8 @@ class Recorder:
             places[flow_run.id] = root if dummy is None else _place(dummy, places)
         return _Snapshot(
             histories={run.id: [s.id for s in run.history] for run in (*flow_runs, *task_runs)},
-            completed={_place(run, places): run.name for run in task_runs if _is_done(run)},
+            completed={_place(run, places): run for run in task_runs if _is_done(run)},
+            failed={run.id for run in flow_runs if run.state and run.state.is_failed()},
             places=places,
             fences=dict(self._store.read(READ_FENCES)),
         )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from contextvars import Context
 from typing import TYPE_CHECKING
 
 from penstock.engine.drivers.simulated import Ended
@@ -19,13 +18,14 @@ from penstock.engine.drivers.simulated import Ended
 if TYPE_CHECKING:
     from _thread import LockType
     from collections.abc import Callable
+    from contextvars import Context
     from random import Random
 
 START = 1_700_000_000.0
 """When a simulation begins, in seconds since the epoch."""
 
 CHOICES_WITHOUT_EFFECT_LIMIT = 20_000
-"""So often may one thread after the other go on while nothing is done: more is a run that hangs."""
+"""So often may threads go on, one after the other, while nothing is done: then the run hangs."""
 
 REAL_TIME_LIMIT_S = 60.0
 """A simulated process that takes longer, in real seconds, waits where the scheduler cannot see."""

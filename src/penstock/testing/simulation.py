@@ -12,11 +12,9 @@ import asyncio
 import contextlib
 import gc
 import warnings
-from collections.abc import Callable
 from contextvars import Context
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from uuid import UUID
 
 from penstock import clock, ids, world
 from penstock.engine import heartbeat as heartbeat_room
@@ -24,7 +22,7 @@ from penstock.engine.drivers.simulated import Ended, observed
 from penstock.engine.effects import Commit, Invoke
 from penstock.engine.task_runs import TaskCall
 from penstock.logging import buffer as buffer_room
-from penstock.settings import get_current_settings
+from penstock.settings import PENSTOCK_STORE_URL, Setting, get_current_settings
 from penstock.settings.model import set_settings_in_force
 from penstock.states import State
 from penstock.store import Store, reset_store
@@ -37,19 +35,20 @@ from penstock.testing.substitutes import EventLoop, Pool, Timers
 
 if TYPE_CHECKING:
     from _thread import LockType
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
+    from uuid import UUID
 
     from penstock.engine.effects import Effect
 
-_MEMORY: tuple[tuple[Any, str, Callable[[], Any]], ...] = (
-    (store_room, "_stores", dict),
-    (heartbeat_room, "_heartbeat", heartbeat_room.Heartbeat),
-    (loops_room, "_loop_threads", list),
-    (timers_room, "_timers", timers_room.Timers),
-    (buffer_room, "_buffer", type(cast("Any", buffer_room)._buffer)),  # noqa: SLF001 - swapped below
+_MEMORY: tuple[tuple[Any, str], ...] = (
+    (store_room, "_stores"),
+    (heartbeat_room, "_heartbeat"),
+    (loops_room, "_loop_threads"),
+    (timers_room, "_timers"),
+    (buffer_room, "_buffer"),
 )
-"""What the rooms keep for one process: where, under which name, and what makes a fresh one."""
+"""What the rooms keep for one process: where, and under which name."""
 
 SWITCHING = (0.05, 0.3, 0.7, 1.0)
 """How often threads take turns; one of these is taken for each process, by the seed."""
@@ -69,8 +68,15 @@ class Life:
         self.points: list[str] = []
 
     def answer(self) -> str:
-        """Give what the flow returned or raised, to be compared with another life's."""
-        return repr(_plain(self.value) if self.error is None else self.error)
+        """Give what the flow returned or raised, to be compared with another life's.
+
+        The states of its tasks are what a flow gives that returns nothing; they are not kept.
+        """
+        value = self.value
+        if isinstance(value, list) and value:
+            parts = cast("list[Any]", value)
+            value = None if all(isinstance(part, State) for part in parts) else parts
+        return repr(_plain(value) if self.error is None else self.error)
 
 
 class Simulation:
@@ -82,7 +88,7 @@ class Simulation:
     Parameters:
         seed: what decides.
         store: the database file.
-        settings: penstock's settings for the processes, by name, besides the store.
+        settings: penstock's settings for the processes, besides the store.
         one_host: a process sees at once that another one is dead; on hosts of their own only the
             end of its lease tells.
 
@@ -94,15 +100,22 @@ class Simulation:
         6
     """
 
-    def __init__(self, seed: int, store: Path, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        store: Path,
+        settings: Mapping[Setting[Any], Any] | None = None,
+        *,
+        one_host: bool = True,
+    ) -> None:
         self.seed = seed
         self.path = store
         self.clock = Clock()
         self._one_host = one_host
-        self._settings = dict(settings or {})
-        self._settings["PENSTOCK_STORE_URL"] = f"sqlite:///{store}"
+        url = f"sqlite:///{store}"
+        self._settings = {**(settings or {}), PENSTOCK_STORE_URL: url}
         self._processes: list[Process] = []
-        self.reader = Store(self._settings["PENSTOCK_STORE_URL"])
+        self.reader = Store(url)
         self.recorder = Recorder(self.reader)
 
     def close(self) -> None:
@@ -170,7 +183,7 @@ class _End(NamedTuple):
     """Where a process dies, or stands still while something else is done."""
 
     point: int | None
-    meanwhile: Callable[[], object] | None
+    meanwhile: Any
 
 
 class Process:
@@ -217,11 +230,11 @@ class Process:
             raise self._scheduler.failures[0]
 
     @contextlib.contextmanager
-    def _own_memory(self) -> Iterator[None]:
+    def _own_memory(self) -> Generator[None]:
         """Begin with nothing that another process has in memory, and leave its memory alone."""
-        kept = [(room, name, getattr(room, name)) for room, name, _ in _MEMORY]
-        for room, name, fresh in _MEMORY:
-            setattr(room, name, fresh())
+        kept = [(room, name, getattr(room, name)) for room, name in _MEMORY]
+        for room, name, value in kept:
+            setattr(room, name, type(value)())
         world.begin_process()
         former = ids.use_source(
             lambda: int(self._clock.time() * 1e9), self._random.getrandbits(40)
@@ -316,16 +329,13 @@ class Process:
 
 
 def _plain(value: Any) -> Any:
-    """Replace states by what they say; runs that finish side by side do so in any order."""
+    """Replace states by what they say."""
     if isinstance(value, State):
         return value.name, _plain(value.result(raise_on_failure=False))
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in cast("dict[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):
-        parts = cast("list[Any]", value)
-        plain = [_plain(part) for part in parts]
-        are_states = bool(parts) and all(isinstance(part, State) for part in parts)
-        return sorted(plain, key=repr) if are_states else plain
+        return [_plain(part) for part in cast("list[Any]", value)]
     return value
 
 

@@ -1,4 +1,4 @@
-"""Every crash there is: a flow is stopped at each effect in turn, resumed, and looked at."""
+"""Every crash there is: a flow is stopped at each effect in turn, gone on with, and looked at."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from penstock.exceptions import Abort, RunOwnedElsewhere
+from penstock.settings import PENSTOCK_LEASE_TTL_S
 from penstock.store import Store
-from penstock.testing.checking import SAME_ANSWER, Violation
+from penstock.testing.checking import ONE_OWNER, SAME_ANSWER, Violation
 from penstock.testing.scheduling import Stuck
-from penstock.testing.simulation import Simulation
+from penstock.testing.simulation import Life, Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
 
 PROCESSES_LIMIT = 5
 """So many processes may follow a death; the last of them must finish the run."""
@@ -28,15 +31,15 @@ HANGS = "A run comes to its end"
 class Sweep:
     """What a crash sweep has found.
 
-    `points` are the places where the process was made to die, in words; `failures` says for each
-    point where a promise was not kept what was seen there.
+    `points` are the places where the process was stopped, in words; `failures` says for each point
+    where a promise was not kept what was seen there.
     """
 
     def __init__(self, flow_name: str, seed: int) -> None:
         self.flow_name = flow_name
         self.seed = seed
         self.points: list[str] = []
-        self.deaths = 0
+        self.stops = 0
         self.failures: list[tuple[int | None, list[Violation]]] = []
 
     def check(self) -> None:
@@ -47,12 +50,12 @@ class Sweep:
     def __str__(self) -> str:
         """Give what was found, each with the seed and the point that show it again."""
         head = (
-            f"Flow {self.flow_name!r}, seed {self.seed}: {self.deaths} deaths,"
+            f"Flow {self.flow_name!r}, seed {self.seed}: stopped {self.stops} times,"
             f" {len(self.failures)} with a promise not kept."
         )
         lines = [head]
         for point, violations in self.failures[:FAILURES_SHOWN]:
-            where = "undisturbed" if point is None else f"die_at={point} ({self.points[point]})"
+            where = "undisturbed" if point is None else f"point {point} ({self.points[point]})"
             lines += [f"  {where}: {violation}" for violation in violations[:FAILURES_SHOWN]]
         return "\n".join(lines)
 
@@ -63,7 +66,7 @@ def crash_sweep(
     *,
     seed: int = 0,
     deaths: int = 1,
-    settings: Mapping[str, Any] | None = None,
+    one_host: bool = True,
     before_each: Callable[[], object] | None = None,
     only: int | None = None,
 ) -> Sweep:
@@ -73,12 +76,13 @@ def crash_sweep(
     on a fresh store until it dies there, and resumed in new processes until it has finished.
 
     Parameters:
-        flow: the flow; its functions should depend on nothing but their arguments.
+        flow: the flow; what its functions give should depend on nothing but their arguments.
         parameters: what it is called with, by name.
-        seed: what decides the order of things; the first process of each run goes by it alone.
+        seed: what decides the order of things.
         deaths: how many processes die, one after the other; after the first, at points that the
             seed decides.
-        settings: penstock's settings, by name.
+        one_host: the next process sees at once that the former is dead; else it has to wait
+            until the lease is over.
         before_each: called before each run, to clear what the flow's functions count.
         only: the one point to look at again.
 
@@ -88,20 +92,26 @@ def crash_sweep(
     Example:
         >>> crash_sweep(my_flow, {"n": 3}, seed=7).check()  # doctest: +SKIP
     """
-    sweep = Sweep(flow.name, seed)
-    with tempfile.TemporaryDirectory(prefix="penstock-sweep-") as folder:
-        empty = Path(folder, "empty.db")
-        Store(f"sqlite:///{empty}").close()
-        trial = _Trial(flow, parameters, seed, settings, empty, before_each)
-        sweep.points, violations = trial.undisturbed()
-        if violations:
-            sweep.failures.append((None, violations))
-        for point in range(len(sweep.points)) if only is None else (only,):
-            violations = trial.die_at(point, deaths)
-            sweep.deaths += 1
-            if violations:
-                sweep.failures.append((point, violations))
-    return sweep
+    trial = _Trial(flow, parameters, seed, before_each, one_host=one_host)
+    return trial.sweep(lambda simulation, point: trial.die_at(simulation, point, deaths), only)
+
+
+def stall_sweep(
+    flow: Any,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    before_each: Callable[[], object] | None = None,
+    only: int | None = None,
+) -> Sweep:
+    """Let a process stand still at every effect in turn, until another one has finished its run.
+
+    When the lease is over, a process on another host takes the run over and goes on with it; then
+    the first one comes back, and must not write anything more. Parameters and answer are those of
+    `crash_sweep`.
+    """
+    trial = _Trial(flow, parameters, seed, before_each, one_host=False)
+    return trial.sweep(trial.stall_at, only)
 
 
 class _Trial:
@@ -112,63 +122,103 @@ class _Trial:
         flow: Any,
         parameters: Mapping[str, Any] | None,
         seed: int,
-        settings: Mapping[str, Any] | None,
-        empty: Path,
         before_each: Callable[[], object] | None,
+        *,
+        one_host: bool,
     ) -> None:
         self._flow = flow
         self._parameters = parameters
         self._seed = seed
-        self._settings = settings
-        self._empty = empty
         self._before_each = before_each
+        self._one_host = one_host
         self._answer = ""
-        self._points = 0
+        self._points: list[str] = []
 
-    def _simulation(self) -> Simulation:
-        path = self._empty.with_name("trial.db")
+    def sweep(self, stop: Callable[[Simulation, int], Life], only: int | None) -> Sweep:
+        """Run the flow undisturbed, and then once for each point, with `stop` there."""
+        sweep = Sweep(self._flow.name, self._seed)
+        with tempfile.TemporaryDirectory(prefix="penstock-sweep-") as folder:
+            empty = Path(folder, "empty.db")
+            Store(f"sqlite:///{empty}").close()
+            violations = self._judged(empty, self._undisturbed)
+            if violations:
+                sweep.failures.append((None, violations))
+            sweep.points = self._points
+            for point in range(len(self._points)) if only is None else (only,):
+                violations = self._judged(empty, lambda each, at=point: stop(each, at))
+                sweep.stops += 1
+                if violations:
+                    sweep.failures.append((point, violations))
+        return sweep
+
+    def _judged(self, empty: Path, work: Callable[[Simulation], Life]) -> list[Violation]:
+        """Do something on a machine with an empty store, and see what it has come to."""
+        path = empty.with_name("trial.db")
         for old in path.parent.glob("trial.db*"):
             old.unlink()
-        shutil.copy(self._empty, path)
+        shutil.copy(empty, path)
         if self._before_each is not None:
             self._before_each()
-        return Simulation(self._seed, path, self._settings)
-
-    def undisturbed(self) -> tuple[list[str], list[Violation]]:
-        simulation = self._simulation()
+        simulation = Simulation(self._seed, path, one_host=self._one_host)
         try:
-            life = simulation.run(self._flow, self._parameters)
+            life = work(simulation)
+            if life.answer() != self._answer:
+                simulation.recorder.note(SAME_ANSWER, f"{life.answer()} for {self._answer}")
             simulation.recorder.finish()
-        finally:
-            simulation.close()
-        self._answer, self._points = life.answer(), len(life.points)
-        return life.points, simulation.violations
-
-    def die_at(self, point: int, deaths: int) -> list[Violation]:
-        simulation = self._simulation()
-        try:
-            self._die_and_go_on(simulation, point, deaths)
         except Stuck as stuck:
             simulation.recorder.note(HANGS, str(stuck))
         finally:
             simulation.close()
         return simulation.violations
 
-    def _die_and_go_on(self, simulation: Simulation, point: int, deaths: int) -> None:
-        flow, recorder = self._flow, simulation.recorder
+    def _undisturbed(self, simulation: Simulation) -> Life:
+        life = simulation.run(self._flow, self._parameters)
+        self._answer, self._points = life.answer(), life.points
+        return life
+
+    def die_at(self, simulation: Simulation, point: int, deaths: int) -> Life:
+        """Let the process die at a point, and others after it, until one comes to the end."""
         random = Random(f"{self._seed}/{point}")
-        life = simulation.run(flow, self._parameters, die_at=point)
+        life = simulation.run(self._flow, self._parameters, die_at=point)
         if not life.died:
-            recorder.note(SAME_ANSWER, f"the run came to its end before point {point}")
+            simulation.recorder.note(SAME_ANSWER, f"the run was over before point {point}")
         for number in range(1, PROCESSES_LIMIT):
             if not life.died:
                 break
-            next_point = random.randrange(self._points) if number < deaths else None
+            next_point = random.randrange(len(self._points)) if number < deaths else None
             if simulation.flow_run_id is None:
                 # It died before there was a run to go on with.
-                life = simulation.run(flow, self._parameters, die_at=next_point)
+                life = simulation.run(self._flow, self._parameters, die_at=next_point)
             else:
-                life = simulation.resume(flow, die_at=next_point)
-        if life.answer() != self._answer:
-            recorder.note(SAME_ANSWER, f"{life.answer()} instead of {self._answer}")
-        recorder.finish()
+                life = self._go_on(simulation, next_point)
+        return life
+
+    def _go_on(self, simulation: Simulation, die_at: int | None = None) -> Life:
+        life = simulation.resume(self._flow, die_at=die_at)
+        if isinstance(life.error, RunOwnedElsewhere):
+            if self._one_host:
+                simulation.recorder.note(ONE_OWNER, "a dead owner was taken for a living one")
+            simulation.clock.sleep(PENSTOCK_LEASE_TTL_S.value())
+            life = simulation.resume(self._flow, die_at=die_at)
+        return life
+
+    def stall_at(self, simulation: Simulation, point: int) -> Life:
+        """Let the process stand still at a point while another one goes on with its run."""
+        others: list[Life] = []
+        recorder = simulation.recorder
+
+        def go_on_elsewhere() -> None:
+            if simulation.flow_run_id is None:
+                return
+            simulation.clock.elapsed_s += PENSTOCK_LEASE_TTL_S.value()
+            recorder.late.add(0)
+            others.append(self._go_on(simulation))
+
+        life = simulation.run(
+            self._flow, self._parameters, die_at=point, meanwhile=go_on_elsewhere
+        )
+        if not others:
+            return life
+        if not isinstance(life.error, Abort) and life.answer() != self._answer:
+            recorder.note(ONE_OWNER, f"the former owner was told {life.answer()}")
+        return others[0]

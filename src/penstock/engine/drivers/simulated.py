@@ -1,4 +1,4 @@
-"""The simulated driver: any of the others, watched, so that a simulation sees and stops each effect.
+"""The simulated driver: any of the others, watched, so that each effect may be the last.
 
 A run's generator is wrapped in one that yields the same effects, and tells the watch before and
 after each of them is done; the watch may let other threads go on there, or let the process die.
@@ -8,7 +8,7 @@ The effects themselves are done by the driver that does them in real life, in a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from penstock.engine.effects import Effect, Steps
@@ -38,7 +38,7 @@ class Ended(BaseException):
 
 def observed(steps: Steps[T], watch: Watch) -> Steps[T]:
     """Give the same run, watched."""
-    call = steps.gi_frame.f_locals.get("call")
+    call = cast("Any", steps).gi_frame.f_locals.get("call")
     answer: Any = None
     error: BaseException | None = None
     try:
