@@ -120,6 +120,7 @@ class Flow(LoadableFlow, Generic[P, R]):
         )
         self._version = version
         self._made_version: str | None = None
+        self._made_entrypoint: str | None = None
         self.task_key = check.key_of(fn, self.name)
         self.task_runner: BaseTaskRunner = check.check_runner(task_runner)
         self.should_validate_parameters = validate_parameters
@@ -154,23 +155,18 @@ class Flow(LoadableFlow, Generic[P, R]):
     def version(self) -> str | None:
         """Give the version: as given, else a hash of the source file, none if it cannot be read."""
         if self._version is None and self._made_version is None:
-            path = check.source_file(self.fn)
-            try:
-                from penstock.utilities.hashing import file_hash
-
-                self._made_version = "" if path is None else file_hash(path)
-            except OSError:
-                self._made_version = ""
+            self._made_version = check.source_version(self.fn) or ""
         return self._version or self._made_version or None
 
     @property
     def entrypoint(self) -> str | None:
         """Give where the flow is loaded from in another process: `file:function`."""
-        if self._entrypoint is not None:
-            return self._entrypoint
-        path = check.source_file(self.fn)
-        name = getattr(self.fn, "__qualname__", None)
-        return None if path is None or name is None or "<locals>" in name else f"{path}:{name}"
+        if self._entrypoint is None and self._made_entrypoint is None:
+            path = check.source_file(self.fn)
+            name = getattr(self.fn, "__qualname__", None)
+            is_found = path is not None and name is not None and "<locals>" not in name
+            self._made_entrypoint = f"{path}:{name}" if is_found else ""
+        return self._entrypoint or self._made_entrypoint or None
 
     @property
     def parameters(self) -> Any:

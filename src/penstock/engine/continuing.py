@@ -57,15 +57,26 @@ def create_and_begin_subflow_run(call: FlowCall, inputs: run_inputs.Inputs | Non
     call.run.parent_task_run_id = dummy.id
     store = parent.store
     if call.created:
-        state = yield from begin_flow_run(call)
+        state = yield from _begin_within(call)
     else:
         call.run.flow_id = yield Read(lambda: store.flow_id(flow.name))
         record(call.run, Pending(), Facts(now=clock.now()))
         failed = validate(call)
-        state = yield from (begin_flow_run(call) if failed is None else refuse(call, failed))
+        state = yield from (_begin_within(call) if failed is None else refuse(call, failed))
     state.state_details.task_run_id = dummy.id
     parent.note_finished(state, counts=call.counts, is_subflow=True)
     return state
+
+
+def _begin_within(call: FlowCall) -> Steps[State]:
+    """Execute the subflow, where its parent finds it when both are to be stopped."""
+    parent = call.execution.parent
+    assert parent is not None
+    parent.subflows.add(call)
+    try:
+        return (yield from begin_flow_run(call))
+    finally:
+        parent.subflows.discard(call)
 
 
 def _meet_recorded(call: FlowCall, recorded: TaskRun) -> Steps[State | None]:

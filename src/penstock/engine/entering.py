@@ -380,7 +380,7 @@ def _call_here(
         return choosing.drive_task_async(steps, call, return_type)
     state = inline.drive(steps)
     if call.crash is not None:
-        choosing.reraise_cancellation(call.crash)
+        choosing.reraise_cancellation(call.crash, state)
     return state if return_type == "state" else state_result(state)
 
 

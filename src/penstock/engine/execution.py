@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from hashlib import blake2b
+from _blake2 import blake2b  # as in hashlib, which would load OpenSSL
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ import msgspec
 
 from penstock import logging as run_logging
 from penstock.engine.links import ResultLinks
+from penstock.engine.termination import enter_critical, leave_critical
 from penstock.exceptions import Abort
 from penstock.results import ResultFactory
 from penstock.settings import get_current_settings
@@ -81,6 +82,7 @@ class Execution:
         "stopped",
         "store",
         "subflow_states",
+        "subflows",
         "tally",
         "unfinished",
     )
@@ -110,6 +112,7 @@ class Execution:
         self.in_flight: dict[UUID, TaskRun] = {}
         self.unfinished: set[PenstockFuture] = set()
         self.drives: set[Any] = set()
+        self.subflows: set[Any] = set()
         self.deadline: Any = None
         self.stopped: str | None = None
         self.crash: BaseException | None = None
@@ -194,6 +197,7 @@ class Execution:
             StoreError: the store could not be written.
         """
         logs = self._with_logs(rows)
+        is_main_thread = enter_critical()
         try:
             control = self.store.commit(rows, self.fence, behind)
         except FenceLost as error:
@@ -202,6 +206,9 @@ class Execution:
         except BaseException:
             run_logging.give_back(logs)
             raise
+        finally:
+            if is_main_thread:
+                leave_critical()
         if control is not None:
             self.heed(control)
 
@@ -219,7 +226,12 @@ class Execution:
                 self.heed(write.answer)
             then(None)
 
-        self.store.journal.submit(Write(rows, self.fence, over))
+        is_main_thread = enter_critical()
+        try:
+            self.store.journal.submit(Write(rows, self.fence, over))
+        finally:
+            if is_main_thread:
+                leave_critical()
 
     def _with_logs(self, rows: list[Row]) -> list[tuple[Any, ...]]:
         if not run_logging.pending():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from penstock import clock
 from penstock.context import FlowRunContext
 from penstock.engine import inputs as run_inputs
-from penstock.engine.effects import Await, Invoke, Read, Save, Sleep, Steps
+from penstock.engine.effects import Await, Commit, Invoke, Read, Save, Sleep, Steps
 from penstock.engine.execution import TIMED_OUT
 from penstock.engine.flow_transitions import FlowCall, log_finish, propose, run_hooks
 from penstock.engine.heartbeat import heartbeat
@@ -31,10 +31,10 @@ from penstock.states import (
     format_exception,
     shape_return_value,
 )
-from penstock.store.encoding import (
-    epoch_of,
-)
+from penstock.store import statements as sql
+from penstock.store.encoding import epoch_of, task_run_row
 from penstock.task_runners import Call, Outcome, duplicate_of
+from penstock.task_runners.waiting import Interrupted
 from penstock.utilities.collections import LEAF_TYPES
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def begin_flow_run(call: FlowCall) -> Steps[State]:
         state = yield from orchestrate_flow_run(call)
     except Abort:
         if execution.asked is None or not execution.asked.is_cancelling():
+            yield from _leave(call)
             raise
         state = yield from _cancel(call)
     except (Pause, GeneratorExit):
@@ -104,8 +105,50 @@ def begin_flow_run(call: FlowCall) -> Steps[State]:
     finally:
         execution.runner.close()
         heartbeat().unregister(execution)
+    if not call.is_released:
+        yield from _release(call)
     log_finish(call, state)
     return state
+
+
+def _release(call: FlowCall) -> Steps[None]:
+    """Give up a run that rests in a state that is not final, so that it can go on elsewhere."""
+    fence = call.execution.fence
+    if fence is not None:
+        call.is_released = True
+        yield Commit(call.execution, [(sql.RELEASE_FLOW_RUN, tuple(fence))])
+
+
+def _leave(call: FlowCall) -> Steps[None]:
+    """Stop a run that may not go on here; its recorded state stays as it is."""
+    call.execution.stop("The flow run was aborted")
+    try:
+        yield from _release(call)
+        yield from let_go(call)
+    except Abort:
+        return  # another process has it: there is nothing to give up
+    except Exception as failure:  # noqa: BLE001 - the abortion itself is raised
+        call.logger().error("The flow run could not be given up: %s", failure)
+
+
+def let_go(call: FlowCall) -> Steps[None]:
+    """Record what a flow run that was stopped leaves behind: its task runs and subflow runs.
+
+    A thread that cannot be interrupted may still be in one of them: what comes of it later is not
+    taken any more.
+    """
+    execution = call.execution
+    while execution.unfinished:
+        yield Await(list(execution.unfinished))
+    for subflow in list(execution.subflows):
+        yield from report_flow_run_crashes(subflow, Interrupted())
+    facts = Facts(now=clock.now(), flow_run=call.run)
+    left = [run for run in execution.in_flight.values() if run.state and not run.state.is_final()]
+    execution.in_flight.clear()
+    for run in left:
+        record(run, exception_to_crashed_state(Interrupted()), facts)
+    if left:
+        yield Commit(execution, [(sql.WRITE_TASK_RUN, task_run_row(run)) for run in left])
 
 
 def _cancel(call: FlowCall) -> Steps[State]:
@@ -117,12 +160,18 @@ def _cancel(call: FlowCall) -> Steps[State]:
 
 def report_flow_run_crashes(call: FlowCall, error: BaseException) -> Steps[None]:
     """Record that a flow run broke outside its own code, and run its hooks (section 3.10)."""
-    call.execution.stop("the flow run crashed")
+    state = call.run.state
+    if state is not None and state.is_final():
+        if not call.is_released:
+            yield from _leave(call)
+        return
+    call.execution.stop("The flow run crashed")
     crashed = exception_to_crashed_state(error)
     logger = call.logger()
     logger.error("Crash detected! %s", crashed.message)
     logger.debug("Crash details:", exc_info=error)
     try:
+        yield from let_go(call)
         state = yield from propose(call, crashed)
     except Abort as abort:
         logger.debug("The crash was not recorded: %s", abort)
@@ -197,6 +246,7 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
     outcome = yield Invoke(invocation)
     if outcome.timed_out:
         execution.stop(TIMED_OUT)
+        yield from let_go(call)
     elif outcome.error is not None and not isinstance(outcome.error, Exception):
         raise outcome.error
     else:
@@ -270,10 +320,9 @@ def _state_of_error(call: FlowCall, context: FlowRunContext, error: BaseExceptio
 def _state_of_tasks(call: FlowCall) -> State:
     """Give the state of a flow that returned nothing: that of its tasks, if it had any (1.7)."""
     execution = call.execution
-    group = execution.group()
-    if not group.total_count:
+    if not execution.tally:
         return State(type=StateType.COMPLETED, data=execution.factory_of(call.flow).inline(None))
-    kind, message = group.aggregate()
+    kind, message = execution.group().aggregate()
     if kind is StateType.FAILED:
         call.logger().warning(
             "The flow returned nothing, so its state is that of its tasks: %s Return a value, or"

@@ -43,6 +43,8 @@ class FlowCall:
         "dummy",
         "execution",
         "flow",
+        "has_finished",
+        "is_released",
         "parameters",
         "run",
         "wait_for",
@@ -67,6 +69,8 @@ class FlowCall:
         self.dummy = dummy
         self.counts = counts
         self.created = False
+        self.has_finished = False
+        self.is_released = False
 
     def logger(self) -> Any:
         """Give the logger of the run."""
@@ -74,7 +78,10 @@ class FlowCall:
 
 
 def log_finish(call: FlowCall, state: State) -> None:
-    """Say how a flow run ended."""
+    """Say how a flow run ended, once."""
+    if call.has_finished:
+        return
+    call.has_finished = True
     if state.is_paused():
         until = state.state_details.pause_timeout
         hint = (
@@ -89,16 +96,8 @@ def log_finish(call: FlowCall, state: State) -> None:
 def run_hooks(call: FlowCall, state: State) -> Steps[None]:
     """Call the hooks of a state, one after the other (section 8)."""
     flow = call.flow
-    hooks = {
-        StateType.RUNNING: flow.on_running,
-        StateType.COMPLETED: flow.on_completion,
-        StateType.FAILED: flow.on_failure,
-        StateType.CANCELLING: flow.on_cancellation,
-        StateType.CRASHED: flow.on_crashed,
-    }.get(state.type)
-    if not hooks or (
-        state.type in (StateType.CANCELLING, StateType.CRASHED) and not _may_run_crash_hooks()
-    ):
+    hooks = _hooks_of(flow, state)
+    if not hooks:
         return
     context = FlowRunContext(
         flow=flow,
@@ -110,6 +109,23 @@ def run_hooks(call: FlowCall, state: State) -> Steps[None]:
     kwargs = {"flow": flow, "flow_run": call.run, "state": state}
     for hook in hooks:
         yield from call_hook(hook, kwargs, call.logger(), context)
+
+
+def _hooks_of(flow: Any, state: State) -> Any:
+    kind = state.type
+    if kind in (StateType.CANCELLING, StateType.CRASHED) and not _may_run_crash_hooks():
+        return None
+    name = _HOOKS.get(kind)
+    return None if name is None else getattr(flow, name)
+
+
+_HOOKS = {
+    StateType.RUNNING: "on_running",
+    StateType.COMPLETED: "on_completion",
+    StateType.FAILED: "on_failure",
+    StateType.CANCELLING: "on_cancellation",
+    StateType.CRASHED: "on_crashed",
+}
 
 
 def _may_run_crash_hooks() -> bool:
@@ -140,6 +156,9 @@ def propose(call: FlowCall, proposed: State, *, force: bool = False) -> Steps[St
             raise Abort(answer.reason)
         return run.state
     record(run, state, facts, answer.changes)
+    if state.is_completed() and not call.flow.on_completion:
+        # What is said last of the run goes into its last commit, unless hooks come in between.
+        log_finish(call, state)
     parent = call.execution.parent
     # What stands for a subflow run is a record of its parent's, and so is that it exists.
     behind = None if call.dummy is None or parent is None else parent.fence
@@ -162,7 +181,9 @@ def _rows_of(call: FlowCall, state: State, facts: Facts) -> list[Row]:
     if call.created:
         rows.append((sql.UPDATE_FLOW_RUN, flow_run_update_row(run)))
         if is_over and execution.fence is not None:
-            rows.append((sql.RELEASE_FLOW_RUN, tuple(execution.fence)))
+            ended = sql.FINISH_FLOW_RUN if state.is_final() else sql.RELEASE_FLOW_RUN
+            rows.append((ended, tuple(execution.fence)))
+            call.is_released = True
     elif is_over:
         rows.append(_flow_row(run))
         rows.append((sql.INSERT_FLOW_RUN, flow_run_insert_row(run)))

@@ -117,6 +117,10 @@ def report_task_run_crashes(call: TaskCall, error: BaseException) -> Steps[State
     """Record that a task run broke outside its own code (section 3.10)."""
     call.crash = error
     execution = call.execution
+    state = call.run.state
+    if state is not None and state.is_final():
+        # It came after the run was over: what is recorded stays, and the caller is told.
+        return state
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         execution.crash = error
     crashed = exception_to_crashed_state(error)

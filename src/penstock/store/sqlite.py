@@ -6,10 +6,8 @@ All that is SQLite's own is here: pragmas, busy retries, the transaction, making
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 import threading
-from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -57,7 +55,6 @@ class SqliteDialect:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._durability = durability
-        self._jitter = random.Random(os.urandom(8)).uniform
         if sqlite3.sqlite_version_info < _OLD_SQLITE:
             message = f"SQLite {sqlite3.sqlite_version} is too old: penstock needs 3.35 or newer."
             raise StoreUnusable(message)
@@ -121,7 +118,7 @@ class SqliteDialect:
             made = "select count(*) from sqlite_master"
             if connection.execute(made).fetchone()[0] == 0:
                 script = (
-                    resources.files("penstock.store").joinpath("schema.sql").read_text("utf-8")
+                    Path(__file__).with_name("schema.sql").read_text("utf-8")
                 )
                 for statement in script.split(";"):
                     connection.execute(statement)
@@ -265,7 +262,8 @@ class SqliteDialect:
             except sqlite3.Error as error:
                 if not is_busy(error) or clock.monotonic() >= deadline:
                     raise explain(error, self.path, self._busy_timeout_s) from error
-            clock.sleep(self._jitter(0, pause_s))
+            # Not all at once again: each waits for a part of it that only chance decides.
+            clock.sleep(pause_s * int.from_bytes(os.urandom(2), "big") / 65_536)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from penstock.task_runners.interrupts import run_under_deadline
 from penstock.task_runners.waiting import this_thread
 
 if TYPE_CHECKING:
@@ -84,6 +83,8 @@ def perform(call: Call, on_timeout: Callable[[], None] | None = None) -> Outcome
     token = None if inside is None else inside.activate()
     try:
         if call.timeout_s or call.interruptible:
+            from penstock.task_runners.interrupts import run_under_deadline  # brings ctypes
+
             value, error, fired = run_under_deadline(
                 lambda: _call(call), call.timeout_s or None, on_timeout, call_deadline(call)
             )

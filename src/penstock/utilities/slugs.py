@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 
 __all__ = ["ADJECTIVES", "ANIMALS", "random_slug"]
 
@@ -53,17 +52,11 @@ wasp weasel whale wildcat wolf wolverine wombat woodpecker wren yak zebra
 ADJECTIVES: tuple[str, ...] = tuple(_ADJECTIVES.split())
 ANIMALS: tuple[str, ...] = tuple(_ANIMALS.split())
 
-# Not the module's own functions: a user's `random.seed(1)` must not give all runs one name.
-_random = random.Random()
-
-
 def random_slug() -> str:
     """Return an adjective and an animal joined by a hyphen; names can come twice.
 
     `random.seed` has no influence on it, and processes forked from one parent get other names.
     """
-    return f"{_random.choice(ADJECTIVES)}-{_random.choice(ANIMALS)}"
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
+    # The system's own randomness: a user's `random.seed(1)` must not give all runs one name.
+    number = int.from_bytes(os.urandom(4), "big")
+    return f"{ADJECTIVES[number % len(ADJECTIVES)]}-{ANIMALS[(number >> 16) % len(ANIMALS)]}"

@@ -47,8 +47,10 @@ def flush_logs() -> None:
             raise
 
 
-def reraise_cancellation(crash: BaseException) -> None:
+def reraise_cancellation(crash: BaseException, state: State) -> None:
     """Raise what is to unwind the caller's code, too: it was cancelled with the run."""
+    if not state.is_crashed():
+        raise crash
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and isinstance(crash, asyncio.CancelledError):
         raise crash
@@ -80,7 +82,7 @@ async def drive_task_async(steps: Steps[State], call: TaskCall, return_type: str
 
     state = await asynchronous.drive(steps)
     if call.crash is not None:
-        reraise_cancellation(call.crash)
+        reraise_cancellation(call.crash, state)
     return _value(state, return_type)
 
 

@@ -16,7 +16,7 @@ from penstock.engine.task_runs import begin_task_run
 from penstock.exceptions import Abort
 from penstock.states import exception_to_crashed_state
 from penstock.task_runners import perform
-from penstock.task_runners.interrupts import Interrupted
+from penstock.task_runners.waiting import Interrupted
 from penstock.task_runners.timers import timers
 
 if TYPE_CHECKING:

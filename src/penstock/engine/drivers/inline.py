@@ -9,7 +9,7 @@ from penstock import clock, world
 from penstock.engine.drivers import performing
 from penstock.engine.effects import Await, Invoke, Sleep
 from penstock.task_runners import perform
-from penstock.task_runners.waiting import block, this_thread
+from penstock.task_runners.waiting import block_for_work, this_thread
 
 if TYPE_CHECKING:
     from penstock.engine.effects import Steps
@@ -51,7 +51,7 @@ def _invoke(effect: Invoke) -> Outcome:
         from penstock.task_runners import loops
 
         return loops.run_blocking(call)
-    if call.timeout_s and this_thread.gate is None and not _interrupts_here():
+    if call.timeout_s and not _interrupts_here():
         return _invoke_elsewhere(effect)
     return perform(call)
 
@@ -75,8 +75,14 @@ def _invoke_elsewhere(effect: Invoke) -> Outcome:
         outcomes.append(outcome)
         finished.release()
 
-    run_on_spare_thread(effect.call, done)
-    _wait(finished)
+    call = effect.call
+
+    def stop() -> None:
+        if call.deadline is not None:
+            call.deadline.fire()
+
+    run_on_spare_thread(call, done)
+    block_for_work(finished, stop)
     return outcomes[0]
 
 
@@ -91,18 +97,6 @@ def _await(effect: Await) -> None:
         gate.leave_engine()
         for future in effect.futures:
             future.block()
-    finally:
-        gate.enter_engine()
-
-
-def _wait(lock: Any) -> None:
-    gate = this_thread.gate
-    if gate is None:
-        block(lock)
-        return
-    try:
-        gate.leave_engine()
-        block(lock)
     finally:
         gate.enter_engine()
 
