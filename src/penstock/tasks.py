@@ -89,16 +89,11 @@ def task_input_hash(context: TaskRunContext, arguments: dict[str, Any]) -> str |
     """
     from penstock.utilities.hashing import hash_arguments  # brings OpenSSL: 3 ms
 
-    fn = context.task.fn
-    code = getattr(fn, "__code__", None)
-    return hash_arguments(
-        {
-            "task_key": context.task.task_key,
-            "code": b"" if code is None else code.co_code,
-            "constants": () if code is None else repr(code.co_consts).split(" at 0x")[0],
-            "arguments": arguments,
-        }
-    )
+    of = context.task
+    if of.code_hash is None:
+        code = getattr(of.fn, "__code__", None)
+        of.code_hash = hash_arguments({"task_key": of.task_key, "code": code})
+    return f"{of.code_hash}-{hash_arguments(arguments)}"
 
 
 class Task(Generic[P, R]):
@@ -169,6 +164,7 @@ class Task(Generic[P, R]):
         self.tags = check.check_tags(tags, "task")
         self.version = version
         self.task_key = check.key_of(fn, self.name)
+        self.code_hash: str | None = None
         self.cache_key_fn = cache_key_fn
         self.cache_expiration = cache_expiration
         self.refresh_cache = refresh_cache

@@ -146,7 +146,7 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
         try:
             parameters = run_inputs.resolve(call.parameters, inputs)
             if call.wait_for is not None:
-                run_inputs.check_wait_for(call.wait_for)
+                run_inputs.check_wait_for(call.wait_for, inputs)
         except UpstreamTaskError as blocked:
             return (yield from _not_ready(call, blocked))
         _warn_if_slow(call)
@@ -306,7 +306,8 @@ def _after_cached(call: TaskCall, context: TaskRunContext, state: State) -> Step
         _link_result(call, state)
         if call.execution.settings.run_on_completion_hooks_on_cached:
             yield from run_hooks(call, context, state)
-        call.logger().debug("Finished in state %s", state)
+        if _logger.isEnabledFor(logging.DEBUG):
+            call.logger().debug("Finished in state %s", state)
 
 
 def _rename(call: TaskCall, context: TaskRunContext, parameters: Mapping[str, Any]) -> Steps[None]:
@@ -349,12 +350,11 @@ def _finish(call: TaskCall, context: TaskRunContext, outcome: Outcome) -> Steps[
 
 def _completed(call: TaskCall, context: TaskRunContext, value: Any) -> Steps[State]:
     if type(value) not in LEAF_TYPES:
-        found = run_inputs.look_at({"value": value}, None, None)
-        if found is not None:
+        futures = run_inputs.futures_in(value)
+        if futures:
             # Futures that the task made and gives back: their states decide its own.
-            if found.futures:
-                yield Await(found.futures)
-                value = resolve_futures_to_states(value)
+            yield Await(futures)
+            value = resolve_futures_to_states(value)
     proposed = shape_return_value(value)
     if not isinstance(proposed.data, BaseResult):
         factory = context.result_factory
