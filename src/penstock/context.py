@@ -132,9 +132,10 @@ class FlowRunContext(_RunContext):
     """The flow run that the present code belongs to; also around a task run without a flow.
 
     `execution` is the engine's own view of the run; what it counts is handed on by the properties.
+    `is_over` is true in the hooks of a run that has finished: flows they call are on their own.
     """
 
-    __slots__ = ("autonomous_task_run", "execution", "flow", "flow_run", "task_runner")
+    __slots__ = ("autonomous_task_run", "execution", "flow", "flow_run", "is_over", "task_runner")
     variable: ClassVar[ContextVar[FlowRunContext | None]] = ContextVar("flow_run", default=None)
 
     def __init__(
@@ -145,6 +146,7 @@ class FlowRunContext(_RunContext):
         task_runner: Any = None,
         autonomous_task_run: TaskRun | None = None,
         execution: Any = None,
+        is_over: bool = False,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
@@ -153,6 +155,7 @@ class FlowRunContext(_RunContext):
         self.task_runner = task_runner
         self.autonomous_task_run = autonomous_task_run
         self.execution = execution
+        self.is_over = is_over
 
     def activate(self) -> Any:
         """Set the context; the task run that the flow was called in is left meanwhile."""

@@ -73,7 +73,7 @@ def enter_flow_run_engine_from_flow_call(
         )
         return None
     parent_context = FlowRunContext.variable.get()
-    if parent_context is None or parent_context.flow_run is None:
+    if parent_context is None or parent_context.flow_run is None or parent_context.is_over:
         if wait_for is not None:
             message = (
                 f"Flow {flow.name!r} was called with wait_for outside of a flow: only a flow that"

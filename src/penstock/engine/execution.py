@@ -83,6 +83,7 @@ class Execution:
         "store",
         "subflow_states",
         "subflows",
+        "subflows",
         "tally",
         "unfinished",
     )
@@ -112,6 +113,7 @@ class Execution:
         self.in_flight: dict[UUID, TaskRun] = {}
         self.unfinished: set[PenstockFuture] = set()
         self.drives: set[Any] = set()
+        self.subflows: set[Any] = set()
         self.subflows: set[Any] = set()
         self.deadline: Any = None
         self.stopped: str | None = None

@@ -247,6 +247,7 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
     if outcome.timed_out:
         execution.stop(TIMED_OUT)
         yield from let_go(call)
+        yield from let_go(call)
     elif outcome.error is not None and not isinstance(outcome.error, Exception):
         raise outcome.error
     else:

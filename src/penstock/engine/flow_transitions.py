@@ -105,6 +105,7 @@ def run_hooks(call: FlowCall, state: State) -> Steps[None]:
         task_runner=call.execution.runner,
         execution=call.execution,
         parameters=call.parameters,
+        is_over=state.is_final(),
     )
     kwargs = {"flow": flow, "flow_run": call.run, "state": state}
     for hook in hooks:

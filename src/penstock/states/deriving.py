@@ -151,7 +151,8 @@ def crash_message(exc: BaseException) -> str:
     """Say why a run crashed, for people."""
     asyncio = sys.modules.get("asyncio")
     kind = type(exc).__name__
-    if asyncio is not None and isinstance(exc, asyncio.CancelledError):
+    is_cancelled = asyncio is not None and isinstance(exc, asyncio.CancelledError)
+    if is_cancelled or kind == "Interrupted":
         return "Execution was cancelled by the runtime environment."
     if isinstance(exc, KeyboardInterrupt):
         return "Execution was aborted by an interrupt signal."

@@ -44,6 +44,8 @@ class _MainGate(Gate):
         if not self._wanted:
             return
         self._wanted = False
+        if self.waits_for is not None:
+            self.waits_for()
         if self.in_user_code:
             raise Interrupted
         self.pending = True
@@ -88,6 +90,9 @@ class _ThreadGate(Gate):
                 _set_async_exc(self.thread_id, ctypes.py_object(Interrupted))
             else:
                 self.pending = True
+            stop = self.waits_for
+        if stop is not None:
+            stop()
 
     def settle(self) -> None:
         if self._sent:

@@ -18,6 +18,9 @@ from penstock.task_runners.timers import timers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+UNWINDING_S = 0.05
+"""How long a call whose time is over has to come to its end by itself: most react at once."""
+
 _logger = logging.getLogger("penstock.task_runners")
 
 
@@ -137,9 +140,15 @@ class _Limited:
 
     def _expired(self) -> None:
         grace_s = get_current_settings().interrupt_grace_s
+        timers().call_later(min(UNWINDING_S, grace_s), self._leave_behind)
         timers().call_later(grace_s, self._abandon)
+
+    def _leave_behind(self) -> None:
         # What follows a time-out may take long (hooks): not on the timers' thread.
-        world.start_thread(lambda: self._deliver(Outcome(timed_out=True)), "penstock-timed-out")
+        if not self._delivered:
+            world.start_thread(
+                lambda: self._deliver(Outcome(timed_out=True)), "penstock-timed-out"
+            )
 
     def _abandon(self) -> None:
         with self._lock:

@@ -6,13 +6,14 @@ Imported when an async function is first run, because asyncio alone costs more t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock import world
 from penstock.task_runners.calls import Call, Outcome
-from penstock.task_runners.waiting import block
+from penstock.task_runners.waiting import block_for_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -68,7 +69,7 @@ class RunningCall:
 
 def start_on_loop(
     call: Call, loop: asyncio.AbstractEventLoop, done: Callable[[Outcome], None]
-) -> None:
+) -> RunningCall:
     """Make a call of an async function on `loop`, and hand its outcome to `done` there."""
     running = RunningCall(loop)
     call.deadline = running  # pyright: ignore[reportAttributeAccessIssue] - both can be fired
@@ -76,6 +77,7 @@ def start_on_loop(
         running.begin(call, done)
     else:
         loop.call_soon_threadsafe(running.begin, call, done)
+    return running
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -165,8 +167,8 @@ def run_blocking(call: Call) -> Outcome:
     if call.context is None:
         call.context = contextvars.copy_context()
     with blocking_this_loop():
-        start_on_loop(call, background_loop(), done)
-        block(finished)
+        running = start_on_loop(call, background_loop(), done)
+        block_for_work(finished, running.fire)
     return outcomes[0]
 
 
@@ -177,11 +179,23 @@ def run_in_own_loop(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     finished = threading.Lock()
     finished.acquire()
     context = contextvars.copy_context()
+    begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def begin() -> Any:
+        task = asyncio.current_task()
+        assert task is not None
+        begun.append((asyncio.get_running_loop(), task))
+        return await work()
+
+    def stop() -> None:
+        for loop, task in begun:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: it is over already
+                loop.call_soon_threadsafe(task.cancel)
 
     def run() -> None:
         try:
             with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-                values.append(runner.run(work(), context=context))
+                values.append(runner.run(begin(), context=context))
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
             errors.append(error)
         finally:
@@ -189,7 +203,7 @@ def run_in_own_loop(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
     with blocking_this_loop():
         world.start_thread(run, "penstock-async-flow")
-        block(finished)
+        block_for_work(finished, stop)
     if errors:
         raise errors[0]
     return values[0]

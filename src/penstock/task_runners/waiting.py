@@ -11,9 +11,11 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from penstock import world
+from penstock.settings import get_current_settings
 
 if TYPE_CHECKING:
     from _thread import LockType
+    from collections.abc import Callable
 
 
 class Interrupted(BaseException):
@@ -32,6 +34,8 @@ class Gate:
         self.pending = False
         self.thread_id = threading.get_ident()
         self.depth = 0
+        self.waits_for: Callable[[], None] | None = None
+        """Stops what the thread waits for, while it waits for work of its own elsewhere."""
 
     def enter_engine(self) -> None:
         """Hold interruptions from here on."""
@@ -70,6 +74,31 @@ class _ThisThread(threading.local):
 
 
 this_thread = _ThisThread()
+
+
+def block_for_work(finished: LockType, stop: Callable[[], None]) -> None:
+    """Wait for work of this thread's that is done on another one, which releases `finished`.
+
+    When this thread is interrupted meanwhile, so is the work, by `stop`. It gets a moment to end:
+    then it records by itself how it did.
+    """
+    gate = this_thread.gate
+    try:
+        if gate is not None:
+            gate.waits_for = stop
+            gate.leave_engine()
+        block(finished)
+    except BaseException as error:
+        if gate is not None:
+            gate.enter_engine()
+        if not isinstance(error, Interrupted):
+            stop()
+        block(finished, get_current_settings().interrupt_grace_s)
+        raise
+    finally:
+        if gate is not None:
+            gate.enter_engine()
+            gate.waits_for = None
 
 
 def block(lock: LockType, timeout_s: float | None = None) -> bool:
