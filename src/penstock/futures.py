@@ -168,7 +168,7 @@ class PenstockFuture:
 
     def __hash__(self) -> int:
         """Hash by key."""
-        return hash(self.key)
+        return hash(self.key.int)
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both stand for the same task run."""

@@ -83,7 +83,6 @@ class Execution:
         "store",
         "subflow_states",
         "subflows",
-        "subflows",
         "tally",
         "unfinished",
     )
@@ -110,10 +109,9 @@ class Execution:
         self.parent = parent
         self.settings = get_current_settings()
         self.links = ResultLinks()
-        self.in_flight: dict[UUID, TaskRun] = {}
+        self.in_flight: set[TaskRun] = set()
         self.unfinished: set[PenstockFuture] = set()
         self.drives: set[Any] = set()
-        self.subflows: set[Any] = set()
         self.subflows: set[Any] = set()
         self.deadline: Any = None
         self.stopped: str | None = None

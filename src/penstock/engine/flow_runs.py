@@ -143,7 +143,7 @@ def let_go(call: FlowCall) -> Steps[None]:
     for subflow in list(execution.subflows):
         yield from report_flow_run_crashes(subflow, Interrupted())
     facts = Facts(now=clock.now(), flow_run=call.run)
-    left = [run for run in execution.in_flight.values() if run.state and not run.state.is_final()]
+    left = [run for run in execution.in_flight if run.state and not run.state.is_final()]
     execution.in_flight.clear()
     for run in left:
         record(run, exception_to_crashed_state(Interrupted()), facts)
@@ -247,7 +247,6 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
     if outcome.timed_out:
         execution.stop(TIMED_OUT)
         yield from let_go(call)
-        yield from let_go(call)
     elif outcome.error is not None and not isinstance(outcome.error, Exception):
         raise outcome.error
     else:
@@ -298,9 +297,9 @@ def _terminal_state(call: FlowCall, context: FlowRunContext, outcome: Outcome) -
     if value is None:
         return _state_of_tasks(call)
     if type(value) not in LEAF_TYPES:
-        found = run_inputs.look_at({"value": value}, None, None)
-        if found is not None and found.futures:
-            yield Await(found.futures)
+        futures = run_inputs.futures_in(value)
+        if futures:
+            yield Await(futures)
             value = resolve_futures_to_states(value)
     proposed = shape_return_value(value)
     if not isinstance(proposed.data, BaseResult):

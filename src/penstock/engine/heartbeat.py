@@ -80,7 +80,7 @@ class Heartbeat:
 
 def _note_running(execution: Execution) -> None:
     """Write the task runs that run since the last beat, so that others see that they do."""
-    runs = list(execution.in_flight.values())[:NOTES_PER_BEAT_LIMIT]
+    runs = list(execution.in_flight)[:NOTES_PER_BEAT_LIMIT]
     if not runs:
         return
 

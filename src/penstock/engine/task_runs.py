@@ -91,7 +91,7 @@ def begin_task_run(call: TaskCall) -> Steps[State]:
     except BaseException as error:  # noqa: BLE001 - it becomes the Crashed state, and is kept
         state = yield from report_task_run_crashes(call, error)
     execution, run = call.execution, call.run
-    execution.in_flight.pop(run.id, None)
+    execution.in_flight.discard(run)
     execution.note_finished(state, counts=call.counts)
     if state.is_final():
         # It is recorded, and nothing follows it in this execution.
@@ -184,7 +184,7 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
     if state.type is not _RUNNING:
         yield from _after_cached(call, context, state)
         return state
-    execution.in_flight[run.id] = run
+    execution.in_flight.add(run)
     attempt = 0
     while state.type is _RUNNING:
         if attempt:
@@ -301,7 +301,7 @@ def _cache_details(call: TaskCall, key: Any) -> StateDetails | None:
 
 
 def _after_cached(call: TaskCall, context: TaskRunContext, state: State) -> Steps[None]:
-    call.execution.in_flight.pop(call.run.id, None)
+    call.execution.in_flight.discard(call.run)
     if state.name == "Cached":
         _link_result(call, state)
         if call.execution.settings.run_on_completion_hooks_on_cached:
