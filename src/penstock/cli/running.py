@@ -96,6 +96,9 @@ def resume_flow_run(reference: str) -> int:
     if run.state_type is StateType.COMPLETED:
         write(f"{_title(run)} has completed: there is nothing to go on with.\n")
         return EXIT_COMPLETED
+    if run.state_type is StateType.CANCELLED:
+        write(f"{_title(run)} was cancelled, which is final. Run its flow anew.\n")
+        return EXIT_CANCELLED
     ownership = ownership_of(store, run)
     if ownership.is_alive:
         message = (
@@ -204,7 +207,7 @@ def _report(run: FlowRun, flow: Any) -> None:
     took = f" after {duration(run.run_time_s)}" if run.start_time is not None else ""
     message = "" if state is None or not state.message else f": {' '.join(state.message.split())}"
     write(f"{_title(run)} of flow {run.flow_name!r} ended in state {name}{took}{message}\n")
-    if state is None or state.is_completed() or run.start_time is None:
+    if state is None or state.is_completed() or state.is_cancelled() or run.start_time is None:
         return
     if run.entrypoint is None:
         write(f'Go on with it in Python: {flow.__name__}.resume("{run.id}")\n')
