@@ -79,17 +79,6 @@ def _begin_within(call: FlowCall) -> Steps[State]:
         parent.subflows.discard(call)
 
 
-def _begin_within(call: FlowCall) -> Steps[State]:
-    """Execute the subflow, where its parent finds it when both are to be stopped."""
-    parent = call.execution.parent
-    assert parent is not None
-    parent.subflows.add(call)
-    try:
-        return (yield from begin_flow_run(call))
-    finally:
-        parent.subflows.discard(call)
-
-
 def _meet_recorded(call: FlowCall, recorded: TaskRun) -> Steps[State | None]:
     """Take the answer of an earlier execution, or what it left to go on with."""
     parent, dummy = call.execution.parent, call.dummy

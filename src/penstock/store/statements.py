@@ -41,11 +41,6 @@ FINISH_FLOW_RUN = """update flow_run set owner = null, lease_expires = null, con
     fence = fence + 1
 where id = ? and fence = ?"""
 
-# Its owner has brought it to its end: nothing that comes later from it is taken any more.
-FINISH_FLOW_RUN = """update flow_run set owner = null, lease_expires = null, control = null,
-    fence = fence + 1
-where id = ? and fence = ?"""
-
 # Who executes a flow run, and until when it is his.
 READ_LEASE = "select owner, fence, lease_expires, state_type from flow_run where id = ?"
 
