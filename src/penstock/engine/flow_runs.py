@@ -12,7 +12,7 @@ from penstock.engine.effects import Await, Commit, Invoke, Read, Save, Sleep, St
 from penstock.engine.execution import TIMED_OUT
 from penstock.engine.flow_transitions import FlowCall, log_finish, propose, run_hooks
 from penstock.engine.heartbeat import heartbeat
-from penstock.exceptions import Abort, Pause, PausedRun, UpstreamTaskError
+from penstock.exceptions import Abort, Pause, PausedRun, StoreError, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
 from penstock.results import BaseResult
 from penstock.results.objects import InlineResult
@@ -32,13 +32,13 @@ from penstock.states import (
     shape_return_value,
 )
 from penstock.store import statements as sql
-from penstock.store.encoding import epoch_of, task_run_row
+from penstock.store.encoding import epoch_of, flow_run_update_row, task_run_row
 from penstock.task_runners import Call, Outcome, duplicate_of
 from penstock.task_runners.waiting import Interrupted
 from penstock.utilities.collections import LEAF_TYPES
 
 if TYPE_CHECKING:
-    pass
+    from penstock.store import Row
 
 _RUNNING = StateType.RUNNING
 _PICKLED_NONE = pickle.dumps(None)
@@ -227,6 +227,11 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
     try:
         if rename and flow.flow_run_name is not None:
             yield from _rename(call, context)
+            # Seen by others from here on, also if the run is killed.
+            rows: list[Row] = [(sql.UPDATE_FLOW_RUN, flow_run_update_row(call.run))]
+            yield Commit(execution, rows)
+    except StoreError:
+        raise
     except Exception as error:  # noqa: BLE001 - a user's function or template: the run fails
         return _state_of_error(call, context, error)
     args, kwargs = flow.signature.call_arguments(call.parameters)
