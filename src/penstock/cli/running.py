@@ -144,7 +144,7 @@ def _execute(flow: Any, run_id: UUID, work: Callable[[], Any]) -> int:
             if isinstance(error, (Exception, Abort)) and not signals:
                 complain(error)
     run = get_store().read_flow_run(run_id)
-    _report(run, flow)
+    _report(run)
     if signals or interrupted:
         raise EndedBySignal(signals[0] if signals else signal.SIGINT)
     return _EXIT_CODES.get(run.state_type or StateType.CRASHED, EXIT_CRASHED)
@@ -200,7 +200,7 @@ def _title(run: FlowRun) -> str:
     return f"Flow run {run.name!r} ({run.id})"
 
 
-def _report(run: FlowRun, flow: Any) -> None:
+def _report(run: FlowRun) -> None:
     """Say in which state a run ended, and which command goes on from there."""
     state = run.state
     name = "no state" if state is None else state.name
@@ -209,7 +209,4 @@ def _report(run: FlowRun, flow: Any) -> None:
     write(f"{_title(run)} of flow {run.flow_name!r} ended in state {name}{took}{message}\n")
     if state is None or state.is_completed() or state.is_cancelled() or run.start_time is None:
         return
-    if run.entrypoint is None:
-        write(f'Go on with it in Python: {flow.__name__}.resume("{run.id}")\n')
-    else:
-        write(f"Go on with it: penstock flow-run resume {run.id}\n")
+    write(f"Go on with it: penstock flow-run resume {run.id}\n")

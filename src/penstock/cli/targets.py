@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.cli.failing import CommandError
 from penstock.exceptions import MissingFlowError
 from penstock.loading import (
+    LoadableFlow,
     find_module,
     flows_in,
     load_flow_from_entrypoint,
@@ -65,29 +66,40 @@ def _is_file(text: str) -> bool:
 
 
 def _flow_of_file(path: str, name: str | None) -> Any:
-    module = load_script(path)
-    flow = _select(module, name, f"in {path!r}")
-    for attribute, value in vars(module).items():
-        if value is flow:
-            # Loaded so, it knows where another process finds it.
-            return load_flow_from_entrypoint(f"{path}:{attribute}")
-    return flow
+    try:
+        module = load_script(path)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    attribute = _choose(module, name, f"in {path!r}")
+    # Loaded so, it knows where another process finds it.
+    return load_flow_from_entrypoint(f"{path}:{attribute}")
 
 
 def _flow_of_module(module: ModuleType, name: str | None) -> Any:
-    return _select(module, name, f"in module {module.__name__!r}")
+    attribute = _choose(module, name, f"in module {module.__name__!r}")
+    flow = _attribute(module, attribute)
+    if flow.entrypoint is None:
+        return load_flow_from_entrypoint(f"{module.__name__}.{attribute}")
+    return flow
 
 
-def _select(module: ModuleType, name: str | None, where: str) -> Any:
-    """Choose by name; without one, the flow that is the module's own and not an imported one."""
+def _choose(module: ModuleType, name: str | None, where: str) -> str:
+    """Give the attribute that has the wanted flow; without a name, the module's own is wanted."""
+    if name is not None and isinstance(_attribute(module, name), LoadableFlow):
+        return name
     flows = flows_in(module)
     if name is None:
-        own = [flow for flow in flows if flow.fn.__module__ == module.__name__]
-        return select_flow(own or flows, None, where)
+        # Those that it imports are for use in it.
+        flows = [flow for flow in flows if flow.fn.__module__ == module.__name__] or flows
+    flow = select_flow(flows, name, where)
+    return next(attribute for attribute, value in vars(module).items() if value is flow)
+
+
+def _attribute(module: ModuleType, name: str) -> Any:
     value: Any = module
     for part in name.split("."):
         value = getattr(value, part, None)
-    return value if value in flows else select_flow(flows, name, where)
+    return value
 
 
 def load_flow_of(run: FlowRun) -> Any:
