@@ -10,7 +10,7 @@ import pytest
 from penstock import allow_failure, clock, flow, task, unmapped
 from penstock.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 from penstock.tasks import task_input_hash
-from penstock.testing import crash_sweep, stall_sweep
+from penstock.testing import crash_sweep, fault_sweep, stall_sweep
 
 SEEDS = [1, 2]
 
@@ -332,3 +332,8 @@ def test_a_dead_owner_on_another_host_is_waited_for(each):
 @each_flow
 def test_an_owner_that_comes_back_late_writes_nothing(each):
     stall_sweep(each, seed=6, before_each=failures.clear).check()
+
+
+@each_flow
+def test_a_store_that_fails_once_loses_nothing(each):
+    fault_sweep(each, seed=7, before_each=failures.clear).check()

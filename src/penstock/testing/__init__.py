@@ -3,6 +3,15 @@
 from penstock.testing.checking import Violation
 from penstock.testing.scheduling import Stuck
 from penstock.testing.simulation import Life, Simulation
-from penstock.testing.sweeping import Sweep, crash_sweep, stall_sweep
+from penstock.testing.sweeping import Sweep, crash_sweep, fault_sweep, stall_sweep
 
-__all__ = ["Life", "Simulation", "Stuck", "Sweep", "Violation", "crash_sweep", "stall_sweep"]
+__all__ = [
+    "Life",
+    "Simulation",
+    "Stuck",
+    "Sweep",
+    "Violation",
+    "crash_sweep",
+    "fault_sweep",
+    "stall_sweep",
+]

@@ -63,7 +63,7 @@ class _Snapshot(NamedTuple):
 
     histories: dict[UUID, list[UUID]]
     completed: dict[Place, TaskRun]
-    failed: set[UUID]
+    failed: set[Place]
     places: dict[UUID | None, Place]
     fences: dict[bytes, int]
 
@@ -168,10 +168,9 @@ class Recorder:
     def _compare(self, execution: _Execution, former: _Snapshot, now: _Snapshot) -> None:
         place = (*now.places.get(execution.flow_run_id, ()), execution.key)
         done = former.completed.get(place)
-        # A subflow that has failed begins anew, as another run.
-        if done is not None and (
-            done.flow_run_id == execution.flow_run_id or done.flow_run_id not in now.failed
-        ):
+        # A subflow that has failed begins anew, as another run, and so does what it has called.
+        begins_anew = any(place[:length] in now.failed for length in range(2, len(place)))
+        if done is not None and (done.flow_run_id == execution.flow_run_id or not begins_anew):
             self._note(EXECUTED_AGAIN, execution.process, f"{done.name} {place}")
 
     def finish(self) -> None:
@@ -205,7 +204,7 @@ class Recorder:
         return _Snapshot(
             histories={run.id: [s.id for s in run.history] for run in (*flow_runs, *task_runs)},
             completed={_place(run, places): run for run in task_runs if _is_done(run)},
-            failed={run.id for run in flow_runs if run.state and run.state.is_failed()},
+            failed={places[run.id] for run in flow_runs if run.state and run.state.is_failed()},
             places=places,
             fences=dict(self._store.read(READ_FENCES)),
         )

@@ -21,6 +21,7 @@ from penstock.engine import heartbeat as heartbeat_room
 from penstock.engine.drivers.simulated import Ended, observed
 from penstock.engine.effects import Commit, Invoke
 from penstock.engine.task_runs import TaskCall
+from penstock.exceptions import StoreLocked
 from penstock.logging import buffer as buffer_room
 from penstock.settings import PENSTOCK_STORE_URL, Setting, get_current_settings
 from penstock.settings.model import set_settings_in_force
@@ -138,20 +139,23 @@ class Simulation:
         parameters: Mapping[str, Any] | None = None,
         *,
         die_at: int | None = None,
+        fail_at: int | None = None,
+        stall_at: int | None = None,
         meanwhile: Callable[[], object] | None = None,
     ) -> Life:
-        """Call a flow in a new process.
+        """Call a flow in a new process. Points are counted from 0, each before or after an effect.
 
         Parameters:
             parameters: what to call it with, by name.
-            die_at: the number of the point at which the process dies, counted from 0.
-            meanwhile: do this there, while the process stands still, instead of letting it die.
+            die_at: the point at which the process dies.
+            fail_at: the point at which the store fails, once, if it is before a commit.
+            stall_at: the point at which the process stands still while `meanwhile` is called.
 
         Raises:
             Stuck: the flow would never return.
         """
-        end = _End(die_at, meanwhile)
-        return self._live(flow, lambda: flow(**(parameters or {})), end)
+        troubles = _Troubles(die_at, fail_at, stall_at, meanwhile)
+        return self._live(flow, lambda: flow(**(parameters or {})), troubles)
 
     def resume(
         self, flow: Any, flow_run_id: UUID | None = None, *, die_at: int | None = None
@@ -159,10 +163,10 @@ class Simulation:
         """Go on with a flow run, the newest by default, in a new process."""
         run_id = flow_run_id or self.flow_run_id
         assert run_id is not None
-        return self._live(flow, lambda: flow.resume(run_id), _End(die_at, None))
+        return self._live(flow, lambda: flow.resume(run_id), _Troubles(die_at))
 
-    def _live(self, flow: Any, call: Callable[[], Any], end: _End) -> Life:
-        process = Process(self, len(self._processes), end)
+    def _live(self, flow: Any, call: Callable[[], Any], troubles: _Troubles) -> Life:
+        process = Process(self, len(self._processes), troubles)
         self._processes.append(process)
         settings = get_current_settings().copy_with_update(
             self._settings, None, None, source="a simulation"
@@ -179,17 +183,19 @@ class Simulation:
         return lease_expires is not None and lease_expires > now
 
 
-class _End(NamedTuple):
-    """Where a process dies, or stands still while something else is done."""
+class _Troubles(NamedTuple):
+    """At which points a process meets what it has to survive, or does not."""
 
-    point: int | None
-    meanwhile: Any
+    die_at: int | None = None
+    fail_at: int | None = None
+    stall_at: int | None = None
+    meanwhile: Any = None
 
 
 class Process:
     """One simulated process: the world that the engine finds itself in."""
 
-    def __init__(self, simulation: Simulation, number: int, end: _End) -> None:
+    def __init__(self, simulation: Simulation, number: int, troubles: _Troubles) -> None:
         self.number = number
         self.owner = f"simulated/{simulation.seed}:{number}:0"
         self.life = Life()
@@ -197,7 +203,7 @@ class Process:
         self.has_ended = False
         self._simulation = simulation
         self._recorder = simulation.recorder
-        self._end = end
+        self._troubles = troubles
         self._random = Random(f"{simulation.seed}/{number}")
         self._clock = simulation.clock
         self._scheduler = Scheduler(
@@ -291,11 +297,14 @@ class Process:
 
     # -- the watch ----------------------------------------------------------------------------
 
-    def before(self, call: Any, effect: Effect) -> None:
-        """Die here, or note what is about to be done."""
-        self._pass(f"before {_in_words(call, effect)}")
+    def before(self, call: Any, effect: Effect) -> Exception | None:
+        """Die here, let the effect fail, or note what is about to be done."""
+        point = self._pass(f"before {_in_words(call, effect)}")
         if type(effect) is Invoke:
             self._recorder.executes(self.number, call)
+        if type(effect) is Commit and point == self._troubles.fail_at:
+            return StoreLocked("The store could not be written. The simulation wants it so.")
+        return None
 
     def after(self, call: Any, effect: Effect) -> None:
         """Note what was done, or die before the run is told."""
@@ -308,16 +317,16 @@ class Process:
         self._scheduler.check()
         self._recorder.hands_over(self.number, call, value)
 
-    def _pass(self, point: str) -> None:
+    def _pass(self, point: str) -> int:
         self._scheduler.check()
-        points = self.life.points
-        points.append(f"{point} on {self._scheduler.here}")
-        if len(points) - 1 == self._end.point:
-            if self._end.meanwhile is None:
-                self._die()
-            else:
-                self._end.meanwhile()
+        number = len(self.life.points)
+        self.life.points.append(f"{point} on {self._scheduler.here}")
+        if number == self._troubles.die_at:
+            self._die()
+        if number == self._troubles.stall_at:
+            self._troubles.meanwhile()
         self._scheduler.pause()
+        return number
 
     def _die(self) -> None:
         self.life.died = True

@@ -114,6 +114,22 @@ def stall_sweep(
     return trial.sweep(trial.stall_at, only)
 
 
+def fault_sweep(
+    flow: Any,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    before_each: Callable[[], object] | None = None,
+    only: int | None = None,
+) -> Sweep:
+    """Let the store fail at every commit in turn, once, and go on with the run that broke by it.
+
+    Parameters and answer are those of `crash_sweep`.
+    """
+    trial = _Trial(flow, parameters, seed, before_each, one_host=True)
+    return trial.sweep(trial.fail_at, only)
+
+
 class _Trial:
     """Runs of one flow from one seed, each on a store of its own."""
 
@@ -134,7 +150,7 @@ class _Trial:
         self._answer = ""
         self._points: list[str] = []
 
-    def sweep(self, stop: Callable[[Simulation, int], Life], only: int | None) -> Sweep:
+    def sweep(self, stop: Callable[[Simulation, int], Life | None], only: int | None) -> Sweep:
         """Run the flow undisturbed, and then once for each point, with `stop` there."""
         sweep = Sweep(self._flow.name, self._seed)
         with tempfile.TemporaryDirectory(prefix="penstock-sweep-") as folder:
@@ -151,7 +167,7 @@ class _Trial:
                     sweep.failures.append((point, violations))
         return sweep
 
-    def _judged(self, empty: Path, work: Callable[[Simulation], Life]) -> list[Violation]:
+    def _judged(self, empty: Path, work: Callable[[Simulation], Life | None]) -> list[Violation]:
         """Do something on a machine with an empty store, and see what it has come to."""
         path = empty.with_name("trial.db")
         for old in path.parent.glob("trial.db*"):
@@ -162,7 +178,7 @@ class _Trial:
         simulation = Simulation(self._seed, path, one_host=self._one_host)
         try:
             life = work(simulation)
-            if life.answer() != self._answer:
+            if life is not None and life.answer() != self._answer:
                 simulation.recorder.note(SAME_ANSWER, f"{life.answer()} for {self._answer}")
             simulation.recorder.finish()
         except Stuck as stuck:
@@ -215,10 +231,22 @@ class _Trial:
             others.append(self._go_on(simulation))
 
         life = simulation.run(
-            self._flow, self._parameters, die_at=point, meanwhile=go_on_elsewhere
+            self._flow, self._parameters, stall_at=point, meanwhile=go_on_elsewhere
         )
         if not others:
             return life
         if not isinstance(life.error, Abort) and life.answer() != self._answer:
             recorder.note(ONE_OWNER, f"the former owner was told {life.answer()}")
         return others[0]
+
+    def fail_at(self, simulation: Simulation, point: int) -> Life | None:
+        """Let the store fail at a point, and go on if the flow did not come to its end for it.
+
+        A flow that has come to its end may have made something else of a run that crashed.
+        """
+        life = simulation.run(self._flow, self._parameters, fail_at=point)
+        if life.error is None:
+            return None
+        if simulation.flow_run_id is None:
+            return simulation.run(self._flow, self._parameters)
+        return self._go_on(simulation)

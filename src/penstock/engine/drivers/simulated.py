@@ -19,8 +19,8 @@ T = TypeVar("T")
 class Watch(Protocol):
     """What is told of each effect. What it raises ends the run: nothing more of it is executed."""
 
-    def before(self, call: Any, effect: Effect) -> None:
-        """The run is about to have an effect done."""
+    def before(self, call: Any, effect: Effect) -> Exception | None:
+        """The run is about to have an effect done; give what it is told instead, if anything."""
         ...
 
     def after(self, call: Any, effect: Effect) -> None:
@@ -48,8 +48,9 @@ def observed(steps: Steps[T], watch: Watch) -> Steps[T]:
             except StopIteration as stop:
                 watch.over(call, stop.value)
                 return stop.value
-            watch.before(call, effect)
-            answer = error = None
+            answer, error = None, watch.before(call, effect)
+            if error is not None:
+                continue
             try:
                 answer = yield effect
             except GeneratorExit:
