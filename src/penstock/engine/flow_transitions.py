@@ -12,7 +12,14 @@ from penstock.engine.task_runs import call_hook
 from penstock.exceptions import Abort
 from penstock.logging import log_flow_run
 from penstock.logging.loggers import flow_run_logger
-from penstock.rules import Facts, Status, decide_flow, record, state_for_parent_task
+from penstock.rules import (
+    Facts,
+    Status,
+    decide_flow,
+    record,
+    state_for_parent_task,
+    take_back,
+)
 from penstock.states import (
     State,
     StateType,
@@ -156,14 +163,23 @@ def propose(call: FlowCall, proposed: State, *, force: bool = False) -> Steps[St
         if run.state is None:
             raise Abort(answer.reason)
         return run.state
+    former, dummy = run.state, call.dummy
+    dummy_state = None if dummy is None else dummy.state
     record(run, state, facts, answer.changes)
     if state.is_completed() and not call.flow.on_completion:
         # What is said last of the run goes into its last commit, unless hooks come in between.
         log_finish(call, state)
     parent = call.execution.parent
     # What stands for a subflow run is a record of its parent's, and so is that it exists.
-    behind = None if call.dummy is None or parent is None else parent.fence
-    yield Commit(call.execution, _rows_of(call, state, facts), behind)
+    behind = None if dummy is None or parent is None else parent.fence
+    try:
+        yield Commit(call.execution, _rows_of(call, state, facts), behind)
+    except (Exception, Abort):
+        take_back(run, former)
+        if dummy is not None:
+            take_back(dummy, dummy_state)
+        call.is_released = call.has_finished = False
+        raise
     if not call.created:
         call.created = True
         if not state.is_final():

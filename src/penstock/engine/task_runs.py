@@ -15,7 +15,7 @@ from penstock.exceptions import Abort, Pause, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
 from penstock.logging.loggers import task_run_logger
 from penstock.results import BaseResult, UnknownResult
-from penstock.rules import Facts, Status, decide_task, record
+from penstock.rules import Facts, Status, decide_task, record, take_back
 from penstock.states import (
     Cancelled,
     Completed,
@@ -479,11 +479,16 @@ def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[St
         if run.state is None:
             raise Abort(answer.reason)
         return run.state
+    former = run.state
     record(run, state, facts, answer.changes)
     if state.type is not _RUNNING and (
         state.type is not StateType.PENDING or state.name != "Pending"
     ):
-        yield Commit(execution, rows_of(run, state))
+        try:
+            yield Commit(execution, rows_of(run, state))
+        except (Exception, Abort):
+            take_back(run, former)
+            raise
     if status is Status.REJECT and state.is_paused():
         raise Pause(answer.reason, state=state)
     return state

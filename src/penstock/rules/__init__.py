@@ -10,7 +10,7 @@ flow engine's specification.
 """
 
 from penstock.rules.answers import Answer, Facts, Status
-from penstock.rules.bookkeeping import record, state_for_parent_task
+from penstock.rules.bookkeeping import record, state_for_parent_task, take_back
 from penstock.rules.checking import illegal, validate
 from penstock.rules.deciding import decide_flow, decide_task, mark_late
 from penstock.rules.flow_rules import FLOW_RULES, FORCED_FLOW_RULES, MARK_LATE_RULES
@@ -41,5 +41,6 @@ __all__ = [
     "mark_late",
     "record",
     "state_for_parent_task",
+    "take_back",
     "validate",
 ]

@@ -69,6 +69,29 @@ def record(
     run.history.append(state)
 
 
+def take_back(run: FlowRun | TaskRun, former: State | None) -> None:
+    """Undo the last `record`: the transition could not be written, so it has not happened.
+
+    Parameters:
+        run: the run; it is changed.
+        former: the state that it was in before.
+    """
+    state = run.history.pop()
+    run.state = former
+    if state.type is _RUNNING:
+        run.run_count -= 1
+        if all(earlier.type is not _RUNNING for earlier in run.history):
+            run.start_time = None
+    if former is None:
+        return
+    if former.type is _RUNNING:
+        run.run_time_s -= (state.timestamp - former.timestamp).total_seconds()
+    if state.type in _TERMINAL and former.type not in _TERMINAL:
+        run.end_time = None
+    is_scheduled = former.type is _SCHEDULED
+    run.next_scheduled_start_time = former.state_details.scheduled_time if is_scheduled else None
+
+
 def _stamp(run: Run, state: State, facts: Facts) -> None:
     """Make the state no older than its recording, nor than the state before it."""
     former = run.state
