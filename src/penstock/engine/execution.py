@@ -7,6 +7,7 @@ task run outside of any flow has an execution of its own, without a flow run.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from _blake2 import blake2b  # as in hashlib, which would load OpenSSL
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ KEPT_STATES_LIMIT = 1000
 LOGS_PER_COMMIT = 500
 
 _logger = logging.getLogger("penstock.engine")
+_counting = threading.Lock()
 
 
 class Execution:
@@ -270,16 +272,17 @@ class Execution:
             self.subflow_states.append(state)
         if not counts:
             return
-        self.tally[state.type] += 1
-        kept = self.kept_states
-        if len(kept) < KEPT_STATES_LIMIT:
-            kept.append(state)
-        elif not state.is_completed():
-            # One that failed is worth more than one that did not.
-            for index in range(len(kept) - 1, -1, -1):
-                if kept[index].is_completed():
-                    kept[index] = state
-                    return
+        with _counting:
+            self.tally[state.type] += 1
+            kept = self.kept_states
+            if len(kept) < KEPT_STATES_LIMIT:
+                kept.append(state)
+            elif not state.is_completed():
+                # One that failed is worth more than one that did not.
+                for index in range(len(kept) - 1, -1, -1):
+                    if kept[index].is_completed():
+                        kept[index] = state
+                        return
 
     def group(self) -> StateGroup:
         """Give the counts of all runs that decide a flow which returns nothing."""
