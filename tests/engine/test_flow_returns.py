@@ -34,8 +34,13 @@ def fails():
 
 
 @task
+def fails_with(x):
+    raise ValueError(x)
+
+
+@task
 def gives(state):
-    return state.unquote()
+    return state
 
 
 @flow
@@ -317,7 +322,7 @@ NOTHING_RETURNED = [
         "FAILED",
         "1/2 states failed.",
     ),
-    ("a mapped failure", calls(lambda: gives.map([1, 2])), "FAILED", "2/2 states failed."),
+    ("a mapped failure", calls(lambda: fails_with.map([1, 2])), "FAILED", "2/2 states failed."),
 ]
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from collections import OrderedDict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 
     from penstock.engine.links import ResultLinks
 
-_GENERATOR = type(_ for _ in ())
-_CONTAINERS = frozenset({list, tuple, set, dict})
+_MAPPINGS = frozenset({dict, OrderedDict})
+_CONTAINERS = frozenset({list, tuple, set}) | _MAPPINGS
+_MODELS = ("pydantic.main", "pydantic.v1.main")
 WAIT_FOR = "wait_for"
 
 
@@ -34,15 +37,18 @@ class Inputs:
     """What was found in the inputs of a run.
 
     `futures` are to be waited for; `sources` are the runs each parameter comes from; `active` names
-    the parameters that are to be rebuilt before the function gets them.
+    the parameters that are to be rebuilt before the function gets them; `lists` are what iterators
+    gave, which can be asked only once, by the iterator's id.
     """
 
-    __slots__ = ("active", "futures", "sources", "started")
+    __slots__ = ("active", "asks_iterators", "futures", "lists", "sources", "started")
 
-    def __init__(self) -> None:
+    def __init__(self, *, asks_iterators: bool = True) -> None:
+        self.asks_iterators = asks_iterators
         self.futures: list[PenstockFuture] = []
         self.sources: dict[str, list[UUID]] = {}
         self.active: set[str] = set()
+        self.lists: dict[int, tuple[Any, list[Any]]] = {}
         self.started = time.monotonic()
 
     def task_inputs(self, names: Mapping[str, Any]) -> dict[str, list[TaskRunResult]]:
@@ -110,19 +116,40 @@ def _scan(
 def _parts(name: str, value: Any, inputs: Inputs) -> Any:
     kind = type(value)
     if kind in _CONTAINERS:
-        return [*value.keys(), *value.values()] if kind is dict else value
+        return [*value.keys(), *value.values()] if kind in _MAPPINGS else value
     if isinstance(value, BaseAnnotation):
         inputs.active.add(name)
         return () if isinstance(value, quote) else (value.unwrap(),)  # pyright: ignore[reportUnknownMemberType]
-    if kind is _GENERATOR:
-        inputs.active.add(name)
-        return ()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
-    pydantic = sys.modules.get("pydantic")
-    if pydantic is not None and isinstance(value, pydantic.BaseModel):
-        return list(value.__dict__.values())
+    for module in _MODELS:
+        main = sys.modules.get(module)
+        if main is not None and isinstance(value, main.BaseModel):
+            extras: dict[str, Any] = getattr(value, "__pydantic_extra__", None) or {}
+            return [*value.__dict__.values(), *extras.values()]
+    if inputs.asks_iterators and isinstance(value, Iterator):
+        return _list_of(name, value, inputs)
     return ()
+
+
+def _list_of(name: str, iterator: Any, inputs: Inputs) -> list[Any]:
+    """Give what an iterator gives: the function will get this list in its place."""
+    if id(iterator) in inputs.lists:
+        inputs.active.add(name)
+        return inputs.lists[id(iterator)][1]
+    made = visit_collection(iterator, lambda part: part, return_data=True, max_depth=1)
+    if made is iterator:
+        return []  # a file, or one without end: left to the function
+    inputs.active.add(name)
+    inputs.lists[id(iterator)] = (iterator, made)
+    return made
+
+
+def futures_in(value: Any) -> list[PenstockFuture]:
+    """Give the futures in a value that a function returned; iterators are left as they are."""
+    inputs = Inputs(asks_iterators=False)
+    _scan("value", value, inputs, None, set())
+    return inputs.futures
 
 
 class NotReady(UpstreamTaskError):
@@ -152,7 +179,7 @@ def resolve(
                 _value_of,
                 return_data=True,
                 max_depth=max_depth,
-                context={},
+                context={"lists": inputs.lists},
                 remove_annotations=max_depth < 0,
             )
         except UpstreamTaskError:
@@ -167,13 +194,15 @@ def resolve(
     return resolved
 
 
-def check_wait_for(wait_for: Any) -> None:
+def check_wait_for(wait_for: Any, inputs: Inputs | None = None) -> None:
     """Make sure that everything a run waits for has completed, or may fail.
 
     Raises:
         NotReady: it has not.
     """
-    visit_collection(wait_for, _value_checked, return_data=False, context={})
+    lists = {} if inputs is None else inputs.lists
+    # A copy is made, though nobody wants it: so what iterators gave is looked into.
+    visit_collection(wait_for, _value_checked, return_data=True, context={"lists": lists})
 
 
 def _value_checked(part: Any, context: dict[str, Any]) -> Any:
@@ -186,7 +215,7 @@ def _value_of(part: Any, context: dict[str, Any]) -> Any:
 
 def _replace(part: Any, context: dict[str, Any], *, needs_value: bool) -> Any:
     if isinstance(part, quote):
-        raise StopVisiting(part)
+        raise StopVisiting(part.unquote())
     if isinstance(part, allow_failure):
         # Every annotation around a place counts, not only the innermost.
         context["may_fail"] = True
@@ -197,6 +226,8 @@ def _replace(part: Any, context: dict[str, Any], *, needs_value: bool) -> Any:
         details = part.state_details
         run_id = details.task_run_id or details.flow_run_id
         return _value(part, run_id, part.name, context, needs_value=needs_value)
+    if id(part) in context["lists"]:
+        return context["lists"][id(part)][1]
     return part
 
 
@@ -223,8 +254,13 @@ def fingerprint_of(parameters: Mapping[str, Any], inputs: Inputs | None) -> byte
     """Give what tells these inputs from others: values by content, results by where they come from."""
     if inputs is None or not inputs.active:
         return fingerprint(parameters)  # pyright: ignore[reportArgumentType]
+    lists = inputs.lists
+
+    def identity_of(part: Any) -> Any:
+        return lists[id(part)][1] if id(part) in lists else _identity_of(part)
+
     stable = {
-        name: visit_collection(value, _identity_of, return_data=True)
+        name: visit_collection(value, identity_of, return_data=True)
         if name in inputs.active
         else value
         for name, value in parameters.items()
