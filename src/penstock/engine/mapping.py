@@ -9,7 +9,7 @@ from penstock.exceptions import MappingLengthMismatch, MappingMissingIterable
 from penstock.futures import PenstockFuture
 from penstock.states import State
 from penstock.utilities.annotations import BaseAnnotation, allow_failure, quote, unmapped
-from penstock.utilities.collections import isiterable
+from penstock.utilities.collections import isiterable, visit_collection
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -42,7 +42,9 @@ def children_of(
     for name, value in exploded.items():
         bare, rewrap = _unwrapped(value)
         if isinstance(value, unmapped):
-            static[name] = value.unwrap()  # pyright: ignore[reportUnknownMemberType]
+            whole = value.unwrap()  # pyright: ignore[reportUnknownMemberType]
+            # An iterator can be asked only once, and every child is to get what it gives.
+            static[name] = visit_collection(whole, _same, return_data=True, max_depth=1)
         elif name in defaults or not isiterable(bare):
             static[name] = value
         else:
@@ -70,6 +72,10 @@ def children_of(
         for index in range(count)
     ]
     return children, sources
+
+
+def _same(part: Any) -> Any:
+    return part
 
 
 def _unwrapped(value: Any) -> tuple[Any, Any]:
