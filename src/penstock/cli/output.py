@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
 _PIPE_WIDTH = 10_000
 _STYLES = {
@@ -124,32 +125,43 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
-def write_table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, whole: Sequence[int] = ()
-) -> None:
-    """Write a table.
-
-    Parameters:
-        headings: of the columns.
-        rows: their cells.
-        whole: indexes of the columns that are never cut, however narrow the terminal.
-    """
+def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table, its cells folded where the terminal is too narrow."""
     # rich takes as long to import as two interpreters to start, and `--json` needs none of it.
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, heading in enumerate(headings):
-        is_whole = index in whole
-        table.add_column(
-            Text(heading),
-            no_wrap=is_whole,
-            overflow="ignore" if is_whole else "fold",
-            min_width=None,
-        )
+    for heading in headings:
+        table.add_column(Text(heading), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell, style=_STYLES.get(cell.upper(), "")) for cell in row))
+        table.add_row(*map(_styled, row))
     _render(table)
+
+
+def write_runs(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table whose first column is to be copied from, and so is never cut or folded.
+
+    Where the terminal is too narrow for that, each row is a line of its cells but the first, and
+    under them the first.
+    """
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    columns = zip(headings, *rows, strict=True)
+    widths = [max(cell_len(cell) for cell in column) for column in columns]
+    if sum(widths) + 2 * (len(widths) - 1) <= _console().width:
+        write_table(headings, rows)
+        return
+    for first, *others in rows:
+        _render(Text("  ").join(_styled(cell) for cell in others if cell))
+        write(f"  {first}\n")
+
+
+def _styled(cell: str) -> Text:
+    from rich.text import Text
+
+    return Text(cell, style=_STYLES.get(cell.upper(), ""), overflow="fold")
 
 
 def write_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -162,7 +174,7 @@ def write_fields(fields: Iterable[tuple[str, str]]) -> None:
     grid.add_column(overflow="fold")
     for name, value in fields:
         if value:
-            grid.add_row(Text(name), Text(value, style=_STYLES.get(value.upper(), "")))
+            grid.add_row(Text(name), _styled(value))
     _render(grid)
 
 

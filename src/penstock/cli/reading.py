@@ -17,7 +17,15 @@ from penstock.cli.objects import (
     state_object,
     task_run_object,
 )
-from penstock.cli.output import duration, here, write, write_fields, write_json, write_table
+from penstock.cli.output import (
+    duration,
+    here,
+    write,
+    write_fields,
+    write_json,
+    write_runs,
+    write_table,
+)
 from penstock.cli.ownership import ownership_of, why_it_waits
 from penstock.store import encoding, get_store
 from penstock.store import statements as sql
@@ -35,7 +43,6 @@ PAGE = 200
 _LOG_PAGE = 1000
 _SMALLEST_ID = bytes(16)
 _LARGEST_ID = b"\xff" * 16
-_ID_COLUMN = 0
 
 
 # -- ls -------------------------------------------------------------------------------------------
@@ -55,7 +62,7 @@ def list_flow_runs(limit: int, *, as_json: bool) -> None:
         return
     rows = [_row_of(store, run) for run in runs]
     if rows:
-        write_table(("ID", "Name", "Flow", "State", "Created", "Took"), rows, whole=(_ID_COLUMN,))
+        write_runs(("ID", "Name", "Flow", "State", "Created", "Took"), rows)
     else:
         write(f"There are no flow runs in the store {str(store.path)!r} yet.\n")
 
