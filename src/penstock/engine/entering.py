@@ -213,7 +213,11 @@ def _run_flow(flow: Any, steps: Steps[State], return_type: str, *, is_root: bool
     if not is_root:
         return _through_gate(lambda: _value(inline.drive(steps), return_type))
     with capture_signals():
-        state = _through_gate(lambda: inline.drive(steps))
+        try:
+            state = _through_gate(lambda: inline.drive(steps))
+        except BaseException:
+            choosing.flush_last_words()
+            raise
         choosing.flush_logs()
     return _value(state, return_type)
 

@@ -12,6 +12,7 @@ from penstock.engine.effects import Await, Commit, Invoke, Read, Save, Sleep, St
 from penstock.engine.execution import TIMED_OUT
 from penstock.engine.flow_transitions import FlowCall, log_finish, propose, run_hooks
 from penstock.engine.heartbeat import heartbeat
+from penstock.engine.termination import termination
 from penstock.exceptions import Abort, Pause, PausedRun, StoreError, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
 from penstock.results import BaseResult
@@ -158,6 +159,16 @@ def _cancel(call: FlowCall) -> Steps[State]:
     return (yield from propose(call, Cancelled(message="The flow run was cancelled.")))
 
 
+def _is_to_be_cancelled(call: FlowCall) -> Steps[bool]:
+    """Tell whether somebody asked for the run's cancellation, up to now."""
+    execution, key = call.execution, call.run.id.bytes
+    if execution.asked is None and execution.fence is not None:
+        rows = yield Read(lambda: execution.store.read(sql.READ_FENCE, (key,)))
+        if rows and rows[0][1] is not None:
+            execution.heed(rows[0][1])
+    return execution.asked is not None and execution.asked.is_cancelling()
+
+
 def report_flow_run_crashes(call: FlowCall, error: BaseException) -> Steps[None]:
     """Record that a flow run broke outside its own code, and run its hooks (section 3.10)."""
     state = call.run.state
@@ -166,12 +177,18 @@ def report_flow_run_crashes(call: FlowCall, error: BaseException) -> Steps[None]
             yield from _leave(call)
         return
     call.execution.stop("The flow run crashed")
+    signal = termination()
+    if signal is not None and type(error).__name__ == "CancelledError":
+        error = signal  # it ended the event loop, which has cancelled what ran on it
     crashed = exception_to_crashed_state(error)
     logger = call.logger()
     logger.error("Crash detected! %s", crashed.message)
     logger.debug("Crash details:", exc_info=error)
     try:
         yield from let_go(call)
+        if (yield from _is_to_be_cancelled(call)):
+            yield from _cancel(call)
+            return
         state = yield from propose(call, crashed)
     except Abort as abort:
         logger.debug("The crash was not recorded: %s", abort)

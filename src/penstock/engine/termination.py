@@ -26,12 +26,17 @@ _main_thread_id = threading.main_thread().ident
 
 
 class _Critical:
-    """Whether the main thread is where it must not be interrupted, and what was held for it."""
+    """Whether the main thread is where it must not be interrupted, and what was held for it.
 
-    __slots__ = ("depth", "held")
+    Whoever insists, by a second signal while the first is held, is not held up: the store may be
+    busy for long.
+    """
+
+    __slots__ = ("depth", "held", "insists")
 
     def __init__(self) -> None:
         self.depth = 0
+        self.insists = False
         self.held: BaseException | None = None
 
 
@@ -55,10 +60,64 @@ def leave_critical() -> None:
 
 
 def _come(error: BaseException) -> None:
-    if _critical.depth:
-        _critical.held = error
-    else:
-        raise error
+    if _critical.depth and not _critical.insists:
+        _critical.insists = _critical.held is not None
+        if not _critical.insists:
+            _critical.held = error
+            return
+        _critical.held = None
+    raise error
+
+
+def termination() -> TerminationSignal | None:
+    """Give the signal by which this process is being terminated, if it is."""
+    return TerminationSignal(_SIGTERM) if _handlers.terminated else None
+
+
+class _Handlers:
+    """What handles the signals while root flows run: put in place by the first, back by the last.
+
+    Flows on one event loop begin and end in any order.
+    """
+
+    __slots__ = ("count", "former_int", "former_term", "terminated")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.terminated = False
+        self.former_int: Any = None
+        self.former_term: Any = None
+
+    def install(self) -> None:
+        self.count += 1
+        if self.count > 1:
+            return
+        self.terminated = _critical.insists = False
+        self.former_term = _set_handler(_SIGTERM, self._on_term)
+        self.former_int = _get_handler(_SIGINT)
+        if self.former_int is signal.default_int_handler:
+            _set_handler(_SIGINT, self._on_int)
+
+    def _on_term(self, number: int, _frame: Any) -> None:
+        self.terminated = True
+        _come(TerminationSignal(number))
+
+    def _on_int(self, _number: int, _frame: Any) -> None:
+        _come(KeyboardInterrupt())
+
+    def remove(self) -> None:
+        self.count -= 1
+        if self.count:
+            return
+        _critical.held = None
+        _set_handler(_SIGTERM, signal.SIG_DFL if self.former_term is None else self.former_term)
+        if self.former_int is signal.default_int_handler:
+            _set_handler(_SIGINT, self.former_int)
+        if self.terminated:
+            os.kill(os.getpid(), _SIGTERM)
+
+
+_handlers = _Handlers()
 
 
 class capture_signals:  # noqa: N801 - used like a function, in a `with`
@@ -68,25 +127,14 @@ class capture_signals:  # noqa: N801 - used like a function, in a `with`
     is sent again to them.
     """
 
-    __slots__ = ("_former_int", "_former_term", "_installed", "_terminated")
+    __slots__ = ("_installed",)
 
     def __enter__(self) -> Self:
         """Put the handlers in place."""
-        self._terminated = False
         self._installed = threading.get_ident() == _main_thread_id
         if self._installed:
-            self._former_term = _set_handler(_SIGTERM, self._on_term)
-            self._former_int = _get_handler(_SIGINT)
-            if self._former_int is signal.default_int_handler:
-                _set_handler(_SIGINT, self._on_int)
+            _handlers.install()
         return self
-
-    def _on_term(self, number: int, _frame: Any) -> None:
-        self._terminated = True
-        _come(TerminationSignal(number))
-
-    def _on_int(self, _number: int, _frame: Any) -> None:
-        _come(KeyboardInterrupt())
 
     def __exit__(
         self,
@@ -95,12 +143,5 @@ class capture_signals:  # noqa: N801 - used like a function, in a `with`
         trace: TracebackType | None,
     ) -> None:
         """Put the former handlers back; send SIGTERM on if it came."""
-        if not self._installed:
-            return
-        _critical.held = None
-        former = self._former_term
-        _set_handler(_SIGTERM, signal.SIG_DFL if former is None else former)
-        if self._former_int is signal.default_int_handler:
-            _set_handler(_SIGINT, self._former_int)
-        if self._terminated:
-            os.kill(os.getpid(), signal.SIGTERM)
+        if self._installed:
+            _handlers.remove()

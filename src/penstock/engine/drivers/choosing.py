@@ -5,6 +5,7 @@ The async ones are coroutines; asyncio itself is imported by the first of them.
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from penstock.futures import PenstockFuture
 
 _LOGS_PER_COMMIT = 500
+_logger = logging.getLogger("penstock.engine")
 
 
 def is_loading_script() -> bool:
@@ -45,6 +47,14 @@ def flush_logs() -> None:
         except BaseException:
             run_logging.give_back(logs)
             raise
+
+
+def flush_last_words() -> None:
+    """Write the log records of a root run that ends with an exception, which is what is raised."""
+    try:
+        flush_logs()
+    except Exception as error:  # noqa: BLE001 - said, and nothing more: the exception matters more
+        _logger.warning("The last log records of a run could not be written: %s", error)
 
 
 def reraise_cancellation(crash: BaseException, state: State) -> None:
@@ -71,7 +81,11 @@ async def drive_flow_async(steps: Steps[State], return_type: str, *, is_root: bo
     if not is_root:
         return _value(await asynchronous.drive(steps), return_type)
     with capture_signals():
-        state = await asynchronous.drive(steps)
+        try:
+            state = await asynchronous.drive(steps)
+        except BaseException:
+            flush_last_words()
+            raise
         flush_logs()
     return _value(state, return_type)
 
