@@ -278,6 +278,21 @@ def sync_with_async():
     return both, background.result()
 
 
+@task
+async def counts(number):
+    return counts_in_sync.submit(number).result() if number else 0
+
+
+@task
+def counts_in_sync(number):
+    return 1 + counts.submit(number - 1).result()
+
+
+@flow(task_runner=ConcurrentTaskRunner(max_workers=1))
+def turns_of_sync_and_async():
+    return counts.submit(3).result() + counts(2)
+
+
 FLOWS = [
     chain,
     fan_out,
@@ -304,6 +319,7 @@ FLOWS = [
     async_submitted,
     async_mixed,
     sync_with_async,
+    turns_of_sync_and_async,
 ]
 
 

@@ -54,6 +54,9 @@ class RunningCall:
             done(await perform_async(call))
 
         context = call.context or contextvars.copy_context()
+        depth = _depth_of(self._loop)
+        if depth is not None:
+            context.run(_depth.set, depth)
         self._task = self._loop.create_task(perform_and_tell(), context=context)
 
     def fire(self) -> None:
@@ -97,6 +100,7 @@ class _LoopThread:
     def __init__(self) -> None:
         self.loop = _new_event_loop()
         self.blocked = 0
+        self.depth = len(_loop_threads) + 1
         world.start_thread(self._run, "penstock-loop")
 
     def is_this(self) -> bool:
@@ -110,6 +114,12 @@ class _LoopThread:
 
 _loop_threads: list[_LoopThread] = []
 _making = threading.Lock()
+_depth: contextvars.ContextVar[int] = contextvars.ContextVar("penstock_loop_depth", default=0)
+
+
+def _depth_of(loop: asyncio.AbstractEventLoop) -> int | None:
+    """Give which of the loops in the background this is, from 1; none for another one."""
+    return next((thread.depth for thread in _loop_threads if thread.loop is loop), None)
 
 
 def _forget_loops() -> None:
@@ -125,10 +135,11 @@ def background_loop() -> asyncio.AbstractEventLoop:
     """Give the loop in the background for async tasks of sync code, started on first need.
 
     A loop whose thread is itself waiting in sync code gets no more to do: what it waits for might
-    be just that. Then the next one is used.
+    be just that. Then the next one is used. It may be about to wait: therefore what is called,
+    however indirectly, by code on a loop never comes back to that one, nor to one before it.
     """
     with _making:
-        for thread in _loop_threads:
+        for thread in _loop_threads[_depth.get() :]:
             if not thread.blocked and not thread.is_this():
                 return thread.loop
         made = _LoopThread()

@@ -13,7 +13,9 @@ import threading
 import traceback
 from typing import TYPE_CHECKING
 
+from penstock import world
 from penstock.engine.drivers.simulated import Ended
+from penstock.task_runners import waiting
 
 if TYPE_CHECKING:
     from _thread import LockType
@@ -33,7 +35,8 @@ REAL_TIME_LIMIT_S = 60.0
 LONGEST_STEP_S = 0.002
 """The most virtual seconds that pass between two effects."""
 
-_FRAMES_SHOWN = 4
+_FRAMES_SHOWN = 6
+_UNTOLD = frozenset({__file__, world.__file__, waiting.__file__, threading.__file__})
 
 
 class Stuck(Exception):
@@ -256,6 +259,6 @@ class Scheduler:
             frame = None if thread is None or thread.ident is None else frames.get(thread.ident)
             lines.append(f"{strand.name}:")
             if frame is not None:
-                stack = [f for f in traceback.extract_stack(frame) if f.filename != __file__]
+                stack = [f for f in traceback.extract_stack(frame) if f.filename not in _UNTOLD]
                 lines += traceback.format_list(stack[-_FRAMES_SHOWN:])
         return "\n".join(lines)

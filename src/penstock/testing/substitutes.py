@@ -71,6 +71,8 @@ class Pool:
         """Do `work` on a thread as soon as there is room."""
         self._queue.append(work)
         self._fill()
+        # It may be taken up before the one that submits it does anything more.
+        self._scheduler.pause()
 
     def close(self) -> None:
         """Do what was submitted, and then nothing more."""
@@ -160,6 +162,13 @@ class EventLoop(asyncio.SelectorEventLoop):
     def _write_to_self(self) -> None:
         # What the base class calls when another thread has given it something to do.
         self._simulated.woken = True
+
+    def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> asyncio.Handle:
+        """Call something on the loop; it may do so before this thread goes on."""
+        handle = super().call_soon_threadsafe(*args, **kwargs)
+        if self._scheduler.ending is None:
+            self._scheduler.pause()
+        return handle
 
     def _handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if self._scheduler.ending is None:
