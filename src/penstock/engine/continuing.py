@@ -10,6 +10,7 @@ from penstock.engine import inputs as run_inputs
 from penstock.engine.effects import Await, Read, Steps
 from penstock.engine.flow_runs import begin_flow_run, refuse, validate
 from penstock.engine.flow_transitions import FlowCall
+from penstock.engine.links import link_result
 from penstock.rules import Facts, record
 from penstock.states import (
     Crashed,
@@ -64,6 +65,8 @@ def create_and_begin_subflow_run(call: FlowCall, inputs: run_inputs.Inputs | Non
         failed = validate(call)
         state = yield from (_begin_within(call) if failed is None else refuse(call, failed))
     state.state_details.task_run_id = dummy.id
+    if state.is_completed():
+        link_result(parent.links, dummy.id, state)
     parent.note_finished(state, counts=call.counts, is_subflow=True)
     return state
 

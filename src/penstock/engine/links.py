@@ -9,8 +9,12 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from penstock.results import BaseResult
+
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from penstock.states import State
 
 LINKS_LIMIT = 2048
 """The most objects that are linked at once, in one flow run."""
@@ -85,3 +89,11 @@ class ResultLinks:
         """Give the task run's id by the identity of each linked object."""
         known = self._former | self._known
         return {key: run_id for key, (_held, _weak, run_id) in known.items()}
+
+
+def link_result(links: ResultLinks, run_id: UUID, state: State) -> None:
+    """Link the result of a run that completed, if it is in memory, and note it in the state."""
+    data = state.data
+    if isinstance(data, BaseResult) and data.has_cached_object():
+        untrackable = links.add(data.get(), run_id, is_small=data.type == "inline")
+        state.state_details.untrackable_result = untrackable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +12,8 @@ from penstock import clock
 from penstock.context import TaskRunContext
 from penstock.engine import inputs as run_inputs
 from penstock.engine.effects import Ask, Await, Commit, Invoke, Read, Save, Sleep, Steps
-from penstock.exceptions import Abort, Pause, UpstreamTaskError
+from penstock.engine.links import link_result
+from penstock.exceptions import Abort, Pause, PenstockException, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
 from penstock.logging.loggers import task_run_logger
 from penstock.results import BaseResult, UnknownResult
@@ -154,6 +156,7 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
     if execution.recorded is not None:
         adopted = _adopt_recorded(call)
         if adopted is not None:
+            _link_recorded(call, adopted)
             return adopted
     run = call.run
     context = TaskRunContext(
@@ -303,7 +306,7 @@ def _cache_details(call: TaskCall, key: Any) -> StateDetails | None:
 def _after_cached(call: TaskCall, context: TaskRunContext, state: State) -> Steps[None]:
     call.execution.in_flight.discard(call.run)
     if state.name == "Cached":
-        _link_result(call, state)
+        _link_recorded(call, state)
         if call.execution.settings.run_on_completion_hooks_on_cached:
             yield from run_hooks(call, context, state)
         if _logger.isEnabledFor(logging.DEBUG):
@@ -334,10 +337,11 @@ def _finish(call: TaskCall, context: TaskRunContext, outcome: Outcome) -> Steps[
         proposed = yield from _completed(call, context, outcome.value)
     else:
         proposed = yield from _failed(call, context, outcome)
+    if proposed.type is _COMPLETED:
+        link_result(call.execution.links, call.run.id, proposed)
     state = yield from propose(call, proposed)
     kind = state.type
     if kind is _COMPLETED:
-        _link_result(call, state)
         if call.task.on_completion is not None:
             yield from run_hooks(call, context, state)
         if _logger.isEnabledFor(logging.DEBUG):
@@ -403,13 +407,12 @@ def _failed(call: TaskCall, context: TaskRunContext, outcome: Outcome) -> Steps[
     return proposed
 
 
-def _link_result(call: TaskCall, state: State) -> None:
-    data = state.data
-    if isinstance(data, BaseResult) and data.has_cached_object():
-        untrackable = call.execution.links.add(
-            data.get(), call.run.id, is_small=data.type == "inline"
-        )
-        state.state_details.untrackable_result = untrackable
+def _link_recorded(call: TaskCall, state: State) -> None:
+    """Link a result that was recorded before; what cannot be read says so to who asks for it."""
+    if isinstance(state.data, BaseResult) and state.data.type == "inline":
+        with suppress(PenstockException):
+            state.data.get()
+            link_result(call.execution.links, call.run.id, state)
 
 
 def run_hooks(call: TaskCall, context: TaskRunContext, state: State) -> Steps[None]:
