@@ -291,8 +291,8 @@ def get_run_context() -> FlowRunContext | TaskRunContext:
     found = TaskRunContext.variable.get() or FlowRunContext.variable.get()
     if found is None:
         message = (
-            "No run context is available: this is neither inside a flow run nor a task run. Call it"
-            " from a function decorated with @flow or @task."
+            "No run context is available: this is neither inside a flow run nor a task run. Call"
+            " it from a function decorated with @flow or @task."
         )
         raise MissingContextError(message)
     return found

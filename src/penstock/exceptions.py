@@ -2,31 +2,32 @@
 
 ```
 PenstockException
-├─ CrashedRun, FailedRun, CancelledRun, PausedRun, UnfinishedRun      a run's state, asked for its result
-├─ MissingResult                                                      a result that was not kept
-├─ UnreadableResult            (ValueError)                           a result that cannot be read back
-├─ MissingFlowError, UnspecifiedFlowError, ScriptError                loading a flow from a file
-├─ ParameterTypeError, ParameterBindError (TypeError), SignatureMismatchError (TypeError),
-│  ReservedArgumentError (TypeError), InvalidNameError (ValueError)   what a flow or task was given
-├─ MappingLengthMismatch, MappingMissingIterable                      `.map`
-├─ UpstreamTaskError                                                  an input that did not complete
-├─ MissingContextError         (RuntimeError)                         asked for a run outside of one
+├─ CrashedRun, FailedRun, CancelledRun, PausedRun, UnfinishedRun  a run has no value to give
+├─ MissingResult                                                  a result that was not kept
+├─ UnreadableResult            (ValueError)                       a result that cannot be read back
+├─ MissingFlowError, UnspecifiedFlowError, ScriptError            loading a flow from a file
+├─ ParameterTypeError, ParameterBindError (TypeError),
+│  SignatureMismatchError (TypeError), InvalidNameError (ValueError),
+│  ReservedArgumentError (TypeError)                              what a flow or task was given
+├─ MappingLengthMismatch, MappingMissingIterable                  `.map`
+├─ UpstreamTaskError                                              an input that did not complete
+├─ MissingContextError         (RuntimeError)                     asked for a run outside of one
 ├─ ObjectNotFound (LookupError), ObjectAlreadyExists, MissingProfileError (ValueError)
-├─ NotPausedError, FlowPauseTimeout, FlowRunWaitTimeout               pausing and waiting
-├─ IllegalTransition           (ValueError)                           a move that the rules forbid
+├─ NotPausedError, FlowPauseTimeout, FlowRunWaitTimeout           pausing and waiting
+├─ IllegalTransition           (ValueError)                       a move that the rules forbid
 ├─ VisualizationUnsupportedError
-├─ WouldDeadlock               (RuntimeError)                         a wait that could never end
-└─ StoreError                                                         the record store
+├─ WouldDeadlock               (RuntimeError)                     a wait that could never end
+└─ StoreError                                                     the record store
    ├─ StoreLocked              (TimeoutError)
-   ├─ StoreUnusable            (OSError)                              corrupt, read-only, full, a directory
-   ├─ StoreTooNew, StoreTooOld                                        another schema
-   └─ RunOwnedElsewhere        (RuntimeError)                         somebody else executes the run
+   ├─ StoreUnusable            (OSError)                          corrupt, read-only, or full
+   ├─ StoreTooNew, StoreTooOld                                    another schema
+   └─ RunOwnedElsewhere        (RuntimeError)                     somebody else executes the run
 BaseException
 ├─ PenstockSignal
-│  ├─ Abort                                                           the run may not go on here
-│  └─ Pause                                                           the run stops here for now
+│  ├─ Abort                                                       the run may not go on here
+│  └─ Pause                                                       the run stops here for now
 └─ ExternalSignal
-   └─ TerminationSignal                                               SIGTERM
+   └─ TerminationSignal                                           SIGTERM
 ```
 
 Signals are no `Exception`s, so that a user's `except Exception` does not swallow them.

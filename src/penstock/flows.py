@@ -153,7 +153,7 @@ class Flow(LoadableFlow, Generic[P, R]):
 
     @property
     def version(self) -> str | None:
-        """Give the version: as given, else a hash of the source file, none if it cannot be read."""
+        """Give the version: as given, else a hash of the source file if that can be read."""
         if self._version is None and self._made_version is None:
             self._made_version = check.source_version(self.fn) or ""
         return self._version or self._made_version or None

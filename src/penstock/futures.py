@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from penstock.records import TaskRun
 
 _lock = threading.Lock()
-"""Guards the moment in which a future becomes done, for all futures: it is held for very little."""
+"""Guards the moment in which a future becomes done, for all of them; it is held very briefly."""
 
 
 class PenstockFuture:

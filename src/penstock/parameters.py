@@ -1,7 +1,7 @@
 """A flow run's parameters as they are recorded, and back.
 
-JSON for people and other programs; pickled as well where JSON does not hold the values as they are,
-so that a run can go on in another process with what it was given.
+JSON for people and other programs; pickled as well where JSON does not hold the values as they
+are, so that a run can go on in another process with what it was given.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ PICKLED_LIMIT_BYTES = 1 << 20
 """The largest pickled parameters that are kept in a flow run's record."""
 
 PLAIN_DEPTH_LIMIT = 64
-"""How deep plain parameters may be nested; deeper ones, and those that contain themselves, are not
-looked through."""
+"""How deep plain parameters may be nested.
+
+Deeper ones, and those that contain themselves, are not looked through."""
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 

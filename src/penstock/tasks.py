@@ -196,7 +196,8 @@ class Task(Generic[P, R]):
             if len(delays) > RETRY_DELAYS_LIMIT:
                 message = (
                     f"Can not configure more than {RETRY_DELAYS_LIMIT} retry delays per task; task"
-                    f" {self.name!r} has {len(delays)}. The last one is used for all further retries."
+                    f" {self.name!r} has {len(delays)}. The last one is used for all further"
+                    " retries."
                 )
                 raise ValueError(message)
             for one in delays:

@@ -1,7 +1,8 @@
 """One daemon thread a process: it extends the leases of the flow runs that are executed here.
 
 It also writes log records that wait, and task runs that have been running for a while, so that
-others see them. It is started by the first flow run, ends soon after the last, and survives a fork.
+others see them. It is started by the first flow run, ends soon after the last, and survives a
+fork.
 """
 
 from __future__ import annotations

@@ -36,9 +36,9 @@ WAIT_FOR = "wait_for"
 class Inputs:
     """What was found in the inputs of a run.
 
-    `futures` are to be waited for; `sources` are the runs each parameter comes from; `active` names
-    the parameters that are to be rebuilt before the function gets them; `lists` are what iterators
-    gave, which can be asked only once, by the iterator's id.
+    `futures` are to be waited for; `sources` are the runs each parameter comes from; `active`
+    names the parameters that are to be rebuilt before the function gets them; `lists` are what
+    iterators gave, which can be asked only once, by the iterator's id.
     """
 
     __slots__ = ("active", "asks_iterators", "futures", "lists", "sources", "started")
@@ -251,7 +251,7 @@ def _value(
 
 
 def fingerprint_of(parameters: Mapping[str, Any], inputs: Inputs | None) -> bytes:
-    """Give what tells these inputs from others: values by content, results by where they come from."""
+    """Give what tells these inputs from others: values by content, results by their origin."""
     if inputs is None or not inputs.active:
         return fingerprint(parameters)  # pyright: ignore[reportArgumentType]
     lists = inputs.lists

@@ -51,10 +51,10 @@ def children_of(
             items: list[Any] = list(bare)
             mapped[name] = items if rewrap is None else [rewrap(item) for item in items]
     if not mapped:
+        kinds = ", ".join(f"{k}: {type(v).__name__}" for k, v in exploded.items()) or "none"
         message = (
-            f"No iterable parameter was given to map task {task.name!r} over. Parameters:"
-            f" {', '.join(f'{k}: {type(v).__name__}' for k, v in exploded.items()) or 'none'}. Give"
-            " a list (or another iterable) for at least one of them."
+            f"No iterable parameter was given to map task {task.name!r} over. Parameters: {kinds}."
+            " Give a list (or another iterable) for at least one of them."
         )
         raise MappingMissingIterable(message)
     lengths = {name: len(items) for name, items in mapped.items()}

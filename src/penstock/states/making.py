@@ -1,4 +1,4 @@
-"""One constructor for each name in use (section 1.2): `Completed(...)`, `AwaitingRetry(...)`, ..."""
+"""One constructor for each name in use (section 1.2): `Completed(...)`, `AwaitingRetry(...)`."""
 
 from __future__ import annotations
 

@@ -226,7 +226,8 @@ def state_result(state: State, raise_on_failure: bool = True) -> Any:  # noqa: F
         if data is None:
             message = (
                 f"The result of {state} was not kept: the state holds no data. Return a value from"
-                " the run, or make the state with data=...; see PENSTOCK_RESULTS_PERSIST_BY_DEFAULT."
+                " the run, or make the state with data=...; see"
+                " PENSTOCK_RESULTS_PERSIST_BY_DEFAULT."
             )
             raise MissingResult(message)
         return data

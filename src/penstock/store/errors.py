@@ -58,8 +58,8 @@ def explain(error: sqlite3.Error, path: Path, timeout_s: float) -> Exception:
     if is_busy(error):
         return StoreLocked(
             f"The store {str(path)!r} was kept busy by other processes for more than"
-            f" {timeout_s:g} s. Find the process that holds it (a backup, an open shell?), or raise"
-            " PENSTOCK_STORE_BUSY_TIMEOUT_S."
+            f" {timeout_s:g} s. Find the process that holds it (a backup, an open shell?), or"
+            " raise PENSTOCK_STORE_BUSY_TIMEOUT_S."
         )
     code = primary_code(error)
     if code in _HINTS:

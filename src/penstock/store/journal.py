@@ -163,7 +163,7 @@ class Journal:
         self._lead()
 
     def submit_built(self, build: Callable[[], Sequence[Row]], fence: Fence | None) -> None:
-        """Commit the rows that `build` gives, if any; nothing can be enqueued while it is asked."""
+        """Commit the rows that `build` gives, if any; nothing is enqueued while it is asked."""
         with self._lock:
             rows = build()
             if not rows:

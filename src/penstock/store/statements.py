@@ -6,22 +6,22 @@ built with SQLAlchemy elsewhere (`store/search.py`).
 
 from __future__ import annotations
 
-# What a commit of a flow run's owner checks: is the fence still its own, was something asked of it?
+# What a commit of a flow run's owner checks: is the fence its own still, was something asked?
 READ_FENCE = "select fence, control from flow_run where id = ?"
 
 # One task run, whole: written with each of its transitions that is committed.
 WRITE_TASK_RUN = """insert or replace into task_run (
-    flow_run_id, id, task_key, dynamic_key, name, state_type, state_name, state_timestamp, run_count,
-    expected_start_time, next_scheduled_start_time, start_time, end_time, run_time_s, tags,
-    fingerprint, cache_key, result_type, result_data, history, details
+    flow_run_id, id, task_key, dynamic_key, name, state_type, state_name, state_timestamp,
+    run_count, expected_start_time, next_scheduled_start_time, start_time, end_time, run_time_s,
+    tags, fingerprint, cache_key, result_type, result_data, history, details
 ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 # A new flow run; its owner and lease, if any, are written with it.
 INSERT_FLOW_RUN = """insert into flow_run (
-    id, flow_id, name, flow_version, deployment_id, parent_task_run_id, idempotency_key, entrypoint,
-    parameters, parameters_pickle, tags, run_count, state_type, state_name, state_timestamp,
-    expected_start_time, next_scheduled_start_time, start_time, end_time, run_time_s, result_type,
-    result_data, history, details, owner, fence, lease_expires
+    id, flow_id, name, flow_version, deployment_id, parent_task_run_id, idempotency_key,
+    entrypoint, parameters, parameters_pickle, tags, run_count, state_type, state_name,
+    state_timestamp, expected_start_time, next_scheduled_start_time, start_time, end_time,
+    run_time_s, result_type, result_data, history, details, owner, fence, lease_expires
 ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 # A transition of a flow run, with all that may change with it.
@@ -80,9 +80,9 @@ values (?, ?, ?, ?)"""
 FLOW_COLUMNS = "f.id, f.name, f.tags, f.created"
 LOG_COLUMNS = "l.flow_run_id, l.id, l.task_run_id, l.name, l.level, l.message, l.timestamp"
 FLOW_RUN_COLUMNS = """r.id, r.flow_id, f.name, r.name, r.flow_version, r.deployment_id,
-    r.parent_task_run_id, r.idempotency_key, r.entrypoint, r.parameters, r.parameters_pickle, r.tags,
-    r.run_count, r.expected_start_time, r.next_scheduled_start_time, r.start_time, r.end_time,
-    r.run_time_s, r.result_type, r.result_data, r.history, r.details"""
+    r.parent_task_run_id, r.idempotency_key, r.entrypoint, r.parameters, r.parameters_pickle,
+    r.tags, r.run_count, r.expected_start_time, r.next_scheduled_start_time, r.start_time,
+    r.end_time, r.run_time_s, r.result_type, r.result_data, r.history, r.details"""
 
 TASK_RUN_COLUMNS = """t.flow_run_id, t.id, t.task_key, t.dynamic_key, t.name, t.run_count,
     t.expected_start_time, t.next_scheduled_start_time, t.start_time, t.end_time, t.run_time_s,

@@ -126,8 +126,8 @@ class Store:
         rows = rows or self.read(sql.READ_TASK_RUN_OF, (encoding.NO_FLOW_RUN, key))
         if not rows:
             message = (
-                f"There is no task run {task_run_id} in the store {str(self.path)!r}. A task run is"
-                " recorded once it has finished, or has been running for a while."
+                f"There is no task run {task_run_id} in the store {str(self.path)!r}. A task run"
+                " is recorded once it has finished, or has been running for a while."
             )
             raise ObjectNotFound(message)
         return encoding.task_run_from_row(rows[0])
@@ -236,7 +236,7 @@ _kept_for_the_parent: list[Store] = []
 
 
 def _after_fork() -> None:
-    # A connection must not be used, nor closed, in a forked child: that would drop the parent's locks.
+    # In a forked child a connection must not be used, nor closed: that drops the parent's locks.
     global _opening  # noqa: PLW0603 - the parent may have held the lock while it forked
     _kept_for_the_parent.extend(_stores.values())
     _stores.clear()

@@ -38,7 +38,7 @@ class _Submitted:
 
 
 class BaseTaskRunner:
-    """Where a task's function runs. Subclasses define `concurrency_type`, `run` and `duplicate`."""
+    """Where a task's function runs; subclasses have `concurrency_type`, `run` and `duplicate`."""
 
     concurrency_type: TaskConcurrencyType
     kills = False

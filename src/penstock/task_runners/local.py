@@ -157,9 +157,9 @@ class _Limited:
             self._abandoned = True
             self._pool.abandon()
         _logger.warning(
-            "Task run %r timed out, but its thread is in a blocking call that cannot be interrupted:"
-            " it is let go and will end by itself. To end such calls, run them in processes with"
-            " penstock.task_runners.ProcessTaskRunner, which can kill.",
+            "Task run %r timed out, but its thread is in a blocking call that cannot be"
+            " interrupted: it is let go and will end by itself. To end such calls, run them in"
+            " processes with penstock.task_runners.ProcessTaskRunner, which can kill.",
             self._call.name,
         )
 
