@@ -90,7 +90,7 @@ def awaiting_retry(run: Run, failed: State, facts: Facts, retries: int, delay_s:
     text = f"{count}; the next starts in {delay_s:g} s." if delay_s else f"{count}."
     return AwaitingRetry(
         scheduled_time=facts.now + timedelta(seconds=delay_s),
-        message=f"{failed.message} {text}" if failed.message else text,
+        message=f"{failed.message.rstrip('.')}. {text}" if failed.message else text,
         data=failed.data,
         timestamp=facts.now,
     )
