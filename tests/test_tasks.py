@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import pickle
+import re
 import warnings
 from datetime import timedelta
 from typing import Any
@@ -209,6 +210,11 @@ def test_no_or_zero_seconds_are_no_timeout(given, kept):
 HOOKS = ["on_completion", "on_failure"]
 FLAGS = ["persist_result", "cache_result_in_memory", "log_prints", "refresh_cache"]
 
+def named(options):
+    """Name a case, the same in every process: without the addresses of functions."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(options))[:60]
+
+
 WRONG_OPTIONS = [
     ({"nam": "x"}, TypeError, r"'nam'.*[Dd]id you mean 'name'"),
     ({"retry": 3}, TypeError, r"'retry'.*[Dd]id you mean 'retries'"),
@@ -256,7 +262,7 @@ WRONG_OPTIONS = [
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "text"), WRONG_OPTIONS, ids=[str(case[0])[:60] for case in WRONG_OPTIONS]
+    ("options", "error", "text"), WRONG_OPTIONS, ids=[named(case[0]) for case in WRONG_OPTIONS]
 )
 class TestWrongOptions:
     def test_at_definition(self, options, error, text):
