@@ -143,6 +143,7 @@ def let_go(call: FlowCall) -> Steps[None]:
         yield Await(list(execution.unfinished))
     for subflow in list(execution.subflows):
         yield from report_flow_run_crashes(subflow, Interrupted())
+        heartbeat().unregister(subflow.execution)
     facts = Facts(now=clock.now(), flow_run=call.run)
     left = [run for run in execution.in_flight if run.state and not run.state.is_final()]
     execution.in_flight.clear()

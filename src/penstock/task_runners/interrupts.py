@@ -8,21 +8,18 @@ in the user's code.
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.task_runners.timers import timers
-from penstock.task_runners.waiting import Gate, Interrupted, this_thread
+from penstock.task_runners.waiting import Gate, Interrupted, ThreadGate, this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
 
-_set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
-_set_async_exc.argtypes = (ctypes.c_ulong, ctypes.py_object)
 _SIGNAL = getattr(signal, "SIGALRM", None)
 
 
@@ -56,48 +53,6 @@ class _MainGate(Gate):
 
     def settle(self) -> None:
         self._wanted = False
-
-
-class _ThreadGate(Gate):
-    """Any other thread's gate: interruptions are asynchronous exceptions from outside."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-        self._sent = False
-
-    def open(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def enter_engine(self) -> None:
-        with self._lock:
-            self.in_user_code = False
-
-    def leave_engine(self) -> None:
-        with self._lock:
-            self.in_user_code = not self.pending
-            pending, self.pending = self.pending, False
-        if pending:
-            raise Interrupted
-
-    def interrupt(self) -> None:
-        with self._lock:
-            if self.in_user_code:
-                self._sent = True
-                _set_async_exc(self.thread_id, ctypes.py_object(Interrupted))
-            else:
-                self.pending = True
-            stop = self.waits_for
-        if stop is not None:
-            stop()
-
-    def settle(self) -> None:
-        if self._sent:
-            self._sent = False
-            _set_async_exc(self.thread_id, None)  # type: ignore[arg-type]
 
 
 class Deadline:
@@ -160,7 +115,7 @@ def run_under_deadline(
     """
     gate = this_thread.gate
     if gate is None:
-        gate = this_thread.gate = _MainGate() if can_interrupt_in_place() else _ThreadGate()
+        gate = this_thread.gate = _MainGate() if can_interrupt_in_place() else ThreadGate()
     if gate.depth == 0:
         gate.open()
     gate.depth += 1
@@ -185,9 +140,10 @@ def run_under_deadline(
         # The code ended of itself while the interruption was on its way.
         gate.pending = False
     gate.depth -= 1
-    if gate.depth == 0:
+    if gate.depth == gate.floor:
         gate.settle()
         gate.pending = False
-        gate.close()
-        this_thread.gate = None
+        if not gate.floor:
+            gate.close()
+            this_thread.gate = None
     return value, error, deadline.fired

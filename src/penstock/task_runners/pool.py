@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from penstock.task_runners.timers import timers
-from penstock.task_runners.waiting import this_thread
+from penstock.task_runners.waiting import ThreadGate, this_thread
 
 if TYPE_CHECKING:
     from _thread import LockType
@@ -126,6 +126,9 @@ class WorkerPool:
 
     def _work(self) -> None:
         this_thread.employer = self
+        # Work that is stopped is interrupted here; the gate is the thread's as long as it lives.
+        gate = this_thread.gate = ThreadGate()
+        gate.depth = gate.floor = 1
         wake = threading.Lock()
         wake.acquire()
         while True:

@@ -33,7 +33,7 @@ class Gate:
         self.in_user_code = False
         self.pending = False
         self.thread_id = threading.get_ident()
-        self.depth = 0
+        self.depth = self.floor = 0
         self.waits_for: Callable[[], None] | None = None
         """Stops what the thread waits for, while it waits for work of its own elsewhere."""
 
@@ -54,6 +54,62 @@ class Gate:
 
     def settle(self) -> None:
         """Take back an interruption that was sent and has not arrived."""
+
+    def open(self) -> None:
+        """Prepare the thread: its first limited call begins."""
+
+    def close(self) -> None:
+        """Leave the thread as it was: its last limited call is over."""
+
+
+class ThreadGate(Gate):
+    """The gate of a thread that is not the main one: interruptions are exceptions from outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._sent = False
+
+    def enter_engine(self) -> None:
+        """Hold interruptions from here on."""
+        with self._lock:
+            self.in_user_code = False
+
+    def leave_engine(self) -> None:
+        """Let interruptions in from here on; one that was held comes now."""
+        with self._lock:
+            self.in_user_code = not self.pending
+            pending, self.pending = self.pending, False
+        if pending:
+            raise Interrupted
+
+    def interrupt(self) -> None:
+        """Interrupt the thread. Called from another thread."""
+        with self._lock:
+            if self.in_user_code:
+                self._sent = True
+                _raise_in_thread(self.thread_id, Interrupted)
+            else:
+                self.pending = True
+            stop = self.waits_for
+        if stop is not None:
+            stop()
+
+    def settle(self) -> None:
+        """Take back an interruption that was sent and has not arrived."""
+        if self._sent:
+            self._sent = False
+            _raise_in_thread(self.thread_id, None)
+
+
+def _raise_in_thread(thread_id: int, error: type[BaseException] | None) -> None:
+    """Have an exception raised with a thread's next bytecode; none takes it back."""
+    import ctypes  # dear to import, and seldom needed
+
+    set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    set_exception.argtypes = (ctypes.c_ulong, ctypes.py_object)
+    # Without a value it is a null pointer; None itself would be raised.
+    set_exception(thread_id, ctypes.py_object() if error is None else ctypes.py_object(error))
 
 
 class Blockable(Protocol):

@@ -16,8 +16,8 @@ from penstock.engine.task_runs import begin_task_run
 from penstock.exceptions import Abort
 from penstock.states import exception_to_crashed_state
 from penstock.task_runners import perform
-from penstock.task_runners.waiting import Interrupted
 from penstock.task_runners.timers import timers
+from penstock.task_runners.waiting import Interrupted, this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from penstock.futures import PenstockFuture
     from penstock.states import State
     from penstock.task_runners import BaseTaskRunner, Call, Outcome
+    from penstock.task_runners.waiting import Gate
 
 
 _turns = threading.Lock()
@@ -47,6 +48,7 @@ class Drive:
         "_call",
         "_commits",
         "_future",
+        "_gate",
         "_loop",
         "_runner",
         "_steps",
@@ -71,6 +73,7 @@ class Drive:
         self._stopping = False
         self._commits = False
         self._call: Any = None
+        self._gate: Gate | None = None
 
     def start(self, futures: Sequence[PenstockFuture]) -> None:
         """Begin as soon as the runs that it depends on are over, and a worker is free."""
@@ -111,7 +114,10 @@ class Drive:
             waits = turn % 2 == 1 and not self._commits
             if waits:
                 self._turn += 1
-            call = self._call
+            call, gate = self._call, self._gate
+            if gate is not None:
+                # While the lock is held: the worker cannot have gone on to another run.
+                gate.interrupt()
         if call is not None and call.deadline is not None:
             call.deadline.fire()
         if waits:
@@ -214,13 +220,27 @@ class Drive:
             runner.run_limited(call, lambda outcome: self._done(turn, outcome))
             return None
         context = call.context
-        outcome = perform(call) if context is None else context.run(perform, call)
+        self._gate = this_thread.gate
+        try:
+            outcome = perform(call) if context is None else context.run(perform, call)
+            goes_on = self._has_returned(turn)
+        except Interrupted:
+            # It came when the function had returned; whoever sent it has resumed the run.
+            self._has_returned(turn)
+            return None
+        return outcome if goes_on else None
+
+    def _has_returned(self, turn: int) -> bool:
+        """Note that the function is over; tell whether the run goes on here."""
         with _turns:
-            self._call = None
+            gate, self._gate, self._call = self._gate, None, None
+            if gate is not None and self._stopping:
+                gate.settle()
+                gate.pending = False
             if self._turn != turn:
-                return None
+                return False
             self._turn += 1
-        return outcome
+        return True
 
     def _invoke(self, call: Call, turn: int) -> None:
         """Call on the loop, or where the runner has its workers."""
