@@ -160,6 +160,11 @@ class _Trial:
             if violations:
                 sweep.failures.append((None, violations))
             sweep.points = self._points
+            if only is not None and not 0 <= only < len(self._points):
+                message = (
+                    f"There is no point {only}: the run has points 0 to {len(self._points) - 1}."
+                )
+                raise ValueError(message)
             for point in range(len(self._points)) if only is None else (only,):
                 violations = self._judged(empty, lambda each, at=point: stop(each, at))
                 sweep.stops += 1
