@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 START = 1_700_000_000.0
 """When a simulation begins, in seconds since the epoch."""
 
+SERVICES = frozenset({"heartbeat"})
+"""Threads that never end by themselves, nor bring the others on."""
+
 CHOICES_WITHOUT_EFFECT_LIMIT = 20_000
 """So often may threads go on, one after the other, while nothing is done: then the run hangs."""
 
@@ -77,10 +80,11 @@ def _never() -> bool:
 class _Strand:
     """One thread of a simulated process, and what it waits for."""
 
-    __slots__ = ("due", "name", "ready", "thread", "turn")
+    __slots__ = ("due", "is_service", "name", "ready", "thread", "turn")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_service: bool) -> None:
         self.name = name
+        self.is_service = is_service
         self.turn = threading.Lock()
         self.turn.acquire()
         self.ready: Callable[[], bool] | None = None
@@ -117,6 +121,7 @@ class Scheduler:
         self._over = threading.Lock()
         self._over.acquire()
         self._choices = 0
+        self._started = 0
         self.ending: BaseException | None = None
         self.failures: list[BaseException] = []
 
@@ -152,7 +157,8 @@ class Scheduler:
     def start(self, target: Callable[[], None], name: str) -> None:
         """Start a thread. It goes on when it is chosen."""
         self.check()
-        strand = _Strand(f"{name}#{len(self._strands)}")
+        strand = _Strand(f"{name}#{self._started}", is_service=name in SERVICES)
+        self._started += 1
         strand.thread = threading.Thread(
             target=self._live, args=(strand, target), name=f"simulated-{name}", daemon=True
         )
@@ -237,18 +243,23 @@ class Scheduler:
         while self.ending is None:
             now = self._clock.elapsed_s
             able = [strand for strand in self._strands if strand.can_go(now)]
-            self._choices += 1
-            if self._choices > CHOICES_WITHOUT_EFFECT_LIMIT:
+            if able:
+                chosen = able[0] if len(able) == 1 else self._random.choice(able)
+                self._choices += not chosen.is_service
+                if self._choices <= CHOICES_WITHOUT_EFFECT_LIMIT:
+                    return chosen
                 self.end(Stuck(f"It goes on and on, and nothing is done.\n{self._describe()}"))
-            elif able:
-                return able[0] if len(able) == 1 else self._random.choice(able)
             else:
-                times = [due for s in self._strands if (due := s.due_at()) is not None]
-                if times:
-                    self._clock.elapsed_s = min(times)
-                else:
-                    self.end(Stuck(f"All threads wait for each other.\n{self._describe()}"))
+                self._move_clock()
         return self._strands[0]
+
+    def _move_clock(self) -> None:
+        """Go to the next time that anybody waits for, if there is more to come than services."""
+        times = [(due, s.is_service) for s in self._strands if (due := s.due_at()) is not None]
+        if all(is_service for _, is_service in times):
+            self.end(Stuck(f"All threads wait for each other.\n{self._describe()}"))
+        else:
+            self._clock.elapsed_s = min(times)[0]
 
     def _describe(self) -> str:
         """Say where each thread is."""
