@@ -257,6 +257,7 @@ class Flow(LoadableFlow, Generic[P, R]):
             return_state: give the final state instead of the value.
 
         Raises:
+            ValueError: this is no id, or that of a run of another flow.
             ObjectNotFound: there is no such run.
             RunOwnedElsewhere: a living process executes it.
 
@@ -265,7 +266,7 @@ class Flow(LoadableFlow, Generic[P, R]):
         """
         from penstock.engine import resume_flow_run_here
 
-        run_id = flow_run_id if isinstance(flow_run_id, UUID) else UUID(str(flow_run_id))
+        run_id = flow_run_id if isinstance(flow_run_id, UUID) else _parsed_id(flow_run_id)
         return resume_flow_run_here(self, run_id, "state" if return_state else "result")
 
     # -- options ------------------------------------------------------------------------------
@@ -343,6 +344,17 @@ class Flow(LoadableFlow, Generic[P, R]):
     def __repr__(self) -> str:
         """Give the flow's name."""
         return f"<Flow {self.name!r}>"
+
+
+def _parsed_id(text: Any) -> UUID:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        message = (
+            f"{text!r} is not the id of a flow run. Give one such as"
+            " 01a20480-3334-7aa3-8186-a049104944c6: see `penstock flow-run ls`."
+        )
+        raise ValueError(message) from None
 
 
 @overload

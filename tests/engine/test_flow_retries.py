@@ -432,6 +432,31 @@ def test_a_subflow_with_other_inputs_is_executed_again(count, records):
     assert any("its inputs differ" in line for line in records.logs())
 
 
+def test_a_subflow_that_was_not_ready_runs_when_it_is(count, records, history):
+    @task
+    def first():
+        if count("first") == 1:
+            raise ValueError("boom")
+
+    @flow
+    def child():
+        count("child")
+        return "done"
+
+    @flow(retries=1)
+    def parent():
+        return child(wait_for=[first.submit()])
+
+    assert parent() == "done"
+    assert count.counts == {"first": 2, "child": 1}
+    assert history(records.flow_run("child")) == [
+        "Pending",
+        "NotReady",
+        "Running",
+        "Completed",
+    ]
+
+
 # -- not retried ----------------------------------------------------------------------------------
 
 
