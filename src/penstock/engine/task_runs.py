@@ -171,10 +171,10 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
     if task.cache_key_fn is not None:
         try:
             key = yield Ask(task.cache_key_fn, (context, parameters), {}, None)
+            details = _cache_details(call, key)
         except Exception as error:  # noqa: BLE001 - a user's function: the run fails, it does not crash
             yield from propose(call, Running())
-            return (yield from _finish(call, context, Outcome(error=error)))
-        details = _cache_details(call, key)
+            return (yield from _finish(call, context, Outcome(error=error), has_key=False))
     if task.persist_result and run.state is not None and run.state.type is _COMPLETED:
         if not isinstance(run.state.data, BaseResult):
             # Completed by hand, without a result: it is not to be executed again.
@@ -331,12 +331,14 @@ def _rename(call: TaskCall, context: TaskRunContext, parameters: Mapping[str, An
 # -- after the function ---------------------------------------------------------------------------
 
 
-def _finish(call: TaskCall, context: TaskRunContext, outcome: Outcome) -> Steps[State]:
+def _finish(
+    call: TaskCall, context: TaskRunContext, outcome: Outcome, *, has_key: bool = True
+) -> Steps[State]:
     """Propose the state that an outcome means; run the hooks of what came back."""
     if outcome.error is None and not outcome.timed_out:
         proposed = yield from _completed(call, context, outcome.value)
     else:
-        proposed = yield from _failed(call, context, outcome)
+        proposed = yield from _failed(call, context, outcome, has_key=has_key)
     if proposed.type is _COMPLETED:
         link_result(call.execution.links, call.run.id, proposed)
     state = yield from propose(call, proposed)
@@ -375,7 +377,9 @@ def _completed(call: TaskCall, context: TaskRunContext, value: Any) -> Steps[Sta
     return proposed
 
 
-def _failed(call: TaskCall, context: TaskRunContext, outcome: Outcome) -> Steps[State]:
+def _failed(
+    call: TaskCall, context: TaskRunContext, outcome: Outcome, *, has_key: bool
+) -> Steps[State]:
     task, error = call.task, outcome.error
     logger = call.logger()
     if outcome.timed_out:
@@ -386,7 +390,8 @@ def _failed(call: TaskCall, context: TaskRunContext, outcome: Outcome) -> Steps[
         proposed = Failed(name="TimedOut", message=message)
         logger.error("%s.", message)
     elif isinstance(error, Exception):
-        message = f"Task run encountered an exception {format_exception(error)}"
+        what = "Task run encountered an exception" if has_key else "The cache_key_fn failed:"
+        message = f"{what} {format_exception(error)}"
         proposed = Failed(message=message)
         logger.error("Encountered exception during execution:", exc_info=error)
     else:
@@ -396,7 +401,9 @@ def _failed(call: TaskCall, context: TaskRunContext, outcome: Outcome) -> Steps[
     if made is None:
         made = yield Save(context.result_factory, error, context.parameters, context)
     proposed.data = made
-    if task.retry_condition_fn is not None:
+    if not has_key:
+        proposed.state_details.retriable = False  # the function has not been called
+    elif task.retry_condition_fn is not None:
         try:
             proposed.state_details.retriable = bool(
                 (yield Ask(task.retry_condition_fn, (task, call.run, proposed), {}, context))
