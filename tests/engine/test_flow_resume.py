@@ -505,9 +505,9 @@ def fails_once():
 @flow
 def straight(x):
     first = step(x)
-    mapped = step.map([10, 20])
+    mapped = [future.result() for future in step.map([10, 20])]
     second = dies(first)
-    return [second, *(future.result() for future in mapped), step(99)]
+    return [second, *mapped, step(99)]
 
 @flow
 def child(x):

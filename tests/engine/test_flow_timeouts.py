@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -96,10 +97,8 @@ class TestSync:
     def test_a_users_except_does_not_swallow_it(self, way):
         @flow(timeout_seconds=LIMIT_S)
         def slow():
-            try:
+            with contextlib.suppress(Exception):
                 spin()
-            except Exception:  # noqa: BLE001 - as careless users write
-                pass
             spin()
 
         assert way(lambda: slow(return_state=True)).name == "TimedOut"
