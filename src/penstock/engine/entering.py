@@ -19,7 +19,8 @@ from penstock.engine.execution import TIMED_OUT, Execution
 from penstock.engine.flow_runs import create_then_begin_flow_run
 from penstock.engine.flow_transitions import FlowCall
 from penstock.engine.mapping import children_of
-from penstock.engine.task_runs import TaskCall, begin_task_run
+from penstock.engine.task_runs import begin_task_run
+from penstock.engine.task_transitions import TaskCall
 from penstock.engine.termination import capture_signals
 from penstock.exceptions import Abort
 from penstock.futures import PenstockFuture, as_awaitable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from penstock import clock
 from penstock.context import FlowRunContext
 from penstock.engine.effects import Commit, Sleep, Steps
-from penstock.engine.task_runs import call_hook
+from penstock.engine.task_transitions import call_hook
 from penstock.exceptions import Abort
 from penstock.logging import log_flow_run
 from penstock.logging.loggers import flow_run_logger

@@ -6,18 +6,15 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from penstock import clock
 from penstock.context import TaskRunContext
 from penstock.engine import inputs as run_inputs
-from penstock.engine.effects import Ask, Await, Commit, Invoke, Read, Save, Sleep, Steps
+from penstock.engine.effects import Ask, Await, Invoke, Save, Sleep, Steps
 from penstock.engine.links import link_result
+from penstock.engine.task_transitions import TaskCall, propose, run_hooks
 from penstock.exceptions import Abort, Pause, PenstockException, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
-from penstock.logging.loggers import task_run_logger
 from penstock.results import BaseResult, UnknownResult
-from penstock.rules import Facts, Status, decide_task, record, take_back
 from penstock.states import (
     Cancelled,
     Completed,
@@ -31,44 +28,16 @@ from penstock.states import (
     format_exception,
     shape_return_value,
 )
-from penstock.store import statements as sql
-from penstock.store.encoding import epoch_of, task_run_row
+from penstock.store.encoding import epoch_of
 from penstock.task_runners import Call, Outcome
 from penstock.utilities.collections import LEAF_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextvars import Context
-    from datetime import datetime
-
-    from penstock.engine.execution import Execution
-    from penstock.engine.inputs import Inputs
-    from penstock.records import TaskRun
-    from penstock.store import Row
 
 _COMPLETED = StateType.COMPLETED
 _RUNNING = StateType.RUNNING
 _logger = logging.getLogger("penstock.task_runs")
-
-
-class TaskCall(msgspec.Struct, eq=False):
-    """One call of a task: what it was given, and the run that it becomes."""
-
-    task: Any
-    run: TaskRun
-    execution: Execution
-    parameters: dict[str, Any]
-    inputs: Inputs | None
-    wait_for: Any
-    counts: bool
-    log_prints: bool
-    context: Context | None = None
-    crash: BaseException | None = None
-
-    def logger(self) -> Any:
-        """Give the logger of the run."""
-        execution = self.execution
-        return task_run_logger(self.run, self.task, execution.flow_run, execution.flow)
 
 
 def begin_task_run(call: TaskCall) -> Steps[State]:
@@ -420,98 +389,3 @@ def _link_recorded(call: TaskCall, state: State) -> None:
         with suppress(PenstockException):
             state.data.get()
             link_result(call.execution.links, call.run.id, state)
-
-
-def run_hooks(call: TaskCall, context: TaskRunContext, state: State) -> Steps[None]:
-    """Call the hooks of a final state, one after the other (section 8)."""
-    task = call.task
-    if state.type is _COMPLETED:
-        hooks = task.on_completion
-    elif state.type is StateType.FAILED:
-        hooks = task.on_failure
-    else:
-        hooks = None
-    for hook in hooks or ():
-        yield from call_hook(
-            hook, {"task": task, "task_run": call.run, "state": state}, call.logger(), context
-        )
-
-
-def call_hook(hook: Any, kwargs: dict[str, Any], logger: Any, context: Any) -> Steps[None]:
-    """Call one hook and log it; what it raises is logged, and nothing more."""
-    name = hook_name(hook)
-    state = kwargs["state"]
-    logger.info("Running hook %r in response to entering state %r", name, state.name)
-    try:
-        yield Ask(hook, (), kwargs, context)
-    except Exception:
-        logger.exception("An error was encountered while running hook %r", name)
-    else:
-        logger.info("Hook %r finished running successfully", name)
-
-
-def hook_name(hook: Any) -> str:
-    """Name a hook: a function, a partial of one, or an object that can be called."""
-    while hasattr(hook, "func"):
-        hook = hook.func
-    return getattr(hook, "__name__", type(hook).__name__)
-
-
-# -- transitions ----------------------------------------------------------------------------------
-
-
-def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[State]:
-    """Ask the rules, write what they say, and give the state that holds (section 3.15).
-
-    Raises:
-        Abort: the run may not go on here.
-        Pause: the flow run is paused.
-    """
-    run, execution = call.run, call.execution
-    cached = None
-    details = proposed.state_details
-    if proposed.type is _RUNNING and details.cache_key is not None and not details.refresh_cache:
-        key, store = details.cache_key, execution.store
-        cached = yield Read(lambda: store.cached_state(key, clock.epoch()))
-    while True:
-        facts = Facts(now=proposed.timestamp, flow_run=execution.seen_flow_run, cached=cached)
-        answer = decide_task(run, proposed, facts, force=force)
-        status = answer.status
-        if status is Status.WAIT:
-            yield Sleep(clock.epoch() + (answer.delay_s or 0.0))
-            proposed.timestamp = clock.now()
-            continue
-        break
-    if status is Status.ABORT:
-        raise Abort(answer.reason)
-    state = answer.state
-    if state is None:
-        if run.state is None:
-            raise Abort(answer.reason)
-        return run.state
-    former = run.state
-    record(run, state, facts, answer.changes)
-    if state.type is not _RUNNING and (
-        state.type is not StateType.PENDING or state.name != "Pending"
-    ):
-        try:
-            yield Commit(execution, rows_of(run, state))
-        except (Exception, Abort):
-            take_back(run, former)
-            raise
-    if status is Status.REJECT and state.is_paused():
-        raise Pause(answer.reason, state=state)
-    return state
-
-
-def rows_of(run: TaskRun, state: State) -> list[Row]:
-    """Give what a transition writes: the run, and its cache entry if it makes one."""
-    row = task_run_row(run)
-    rows: list[Row] = [(sql.WRITE_TASK_RUN, row)]
-    key = state.state_details.cache_key
-    if key is not None and state.type is _COMPLETED and state.name != "Cached":
-        data = state.data
-        if isinstance(data, BaseResult) and data.type != "unpersisted":
-            expires: datetime | None = state.state_details.cache_expiration
-            rows.append((sql.WRITE_CACHE_ENTRY, (key, row[0], row[1], epoch_of(expires))))
-    return rows

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from penstock.engine.task_runs import TaskCall
+from penstock.engine.task_transitions import TaskCall
 from penstock.exceptions import IllegalTransition, ObjectNotFound
 from penstock.rules import has_stored_result, validate
 from penstock.states import State

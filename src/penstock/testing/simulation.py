@@ -20,7 +20,7 @@ from penstock import clock, ids, world
 from penstock.engine import heartbeat as heartbeat_room
 from penstock.engine.drivers.simulated import Ended, observed
 from penstock.engine.effects import Commit, Invoke
-from penstock.engine.task_runs import TaskCall
+from penstock.engine.task_transitions import TaskCall
 from penstock.exceptions import StoreLocked
 from penstock.logging import buffer as buffer_room
 from penstock.settings import PENSTOCK_STORE_URL, Setting, get_current_settings

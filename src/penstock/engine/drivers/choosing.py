@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from penstock.context import FlowRunContext
     from penstock.engine.effects import Steps
-    from penstock.engine.task_runs import TaskCall
+    from penstock.engine.task_transitions import TaskCall
     from penstock.futures import PenstockFuture
 
 _LOGS_PER_COMMIT = 500

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penstock.engine.effects import Effect, Steps
-    from penstock.engine.task_runs import TaskCall
+    from penstock.engine.task_transitions import TaskCall
     from penstock.futures import PenstockFuture
     from penstock.states import State
     from penstock.task_runners import BaseTaskRunner, Call, Outcome
