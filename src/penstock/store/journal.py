@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from penstock import world
-from penstock.exceptions import StoreError
+from penstock.exceptions import StoreError, StoreLocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,9 +21,6 @@ T = TypeVar("T")
 
 GROUP_LIMIT_WRITES = 256
 """The most writes in one transaction: what bounds how long a writer waits for its group."""
-
-GROUPS_LED_LIMIT = 16
-"""The most groups one thread commits for others before it hands that over."""
 
 
 class Fence(NamedTuple):
@@ -176,7 +173,8 @@ class Journal:
 
     def _lead(self) -> None:
         """Commit what has arrived meanwhile, group by group, until there is nothing more."""
-        for _ in range(GROUPS_LED_LIMIT):
+        groups_led = 0
+        while True:
             with self._lock:
                 waiting = self._waiting
                 if self._gates:
@@ -194,18 +192,16 @@ class Journal:
             self._apply(group)
             for write in group:
                 write.finish()
-        if self._hand_over is None:
-            self._lead()
-        else:
-            self._hand_over(self._lead)
 
     def _apply(self, group: Sequence[Write]) -> None:
         try:
             self._dialect.apply(group)
         except BaseException as error:  # noqa: BLE001 - it becomes the answer of each write
-            if len(group) == 1:
-                group[0].error = error
+            if len(group) > 1 and not isinstance(error, StoreLocked):
+                # One bad write must not take the others with it: each is tried alone.
+                for write in group:
+                    self._apply((write,))
                 return
-            # One bad write must not take the others with it: each is tried alone.
+            # A store that stays busy is so for all of them: they do not wait one after the other.
             for write in group:
-                self._apply((write,))
+                write.error = error

@@ -76,7 +76,8 @@ def is_owner_alive(owner: str, lease_expires: float | None, now: float) -> bool:
     """
     if world.stand_in is not None:
         return world.stand_in.is_owner_alive(owner, lease_expires, now)
-    host, pid, start = owner.rsplit(":", 2)
+    host, _, process = owner.rpartition(":")[0].rpartition(":")
+    start = owner.rpartition(":")[2]
     if host == _host() and start and Path("/proc/self/stat").exists():
-        return _start_of(int(pid)) == start
+        return _start_of(int(process)) == start
     return lease_expires is not None and lease_expires > now

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from penstock import clock
+from penstock.exceptions import ObjectNotFound, RunOwnedElsewhere
+from penstock.ids import new_id
+from penstock.records import FlowRun
+from penstock.rules import Facts, record
+from penstock.states import Running
+from penstock.store import Fence, FenceLost, get_store
+from penstock.store import statements as sql
+from penstock.store.encoding import flow_run_insert_row
+from penstock.store.lease import is_owner_alive, this_process
+
+NOW = 1_700_000_000.0
+SOON, PAST = NOW + 10, NOW - 10
+
+
+@pytest.fixture
+def store():
+    return get_store()
+
+
+@pytest.fixture
+def run(store):
+    """A flow run that is recorded as running, without an owner."""
+    run = FlowRun(name="brave-otter", flow_name="ingest", flow_id=store.flow_id("ingest"))
+    record(run, Running(), Facts(now=clock.now()))
+    store.commit([(sql.INSERT_FLOW_RUN, flow_run_insert_row(run))])
+    return run
+
+
+def owner_of(store, run):
+    ((owner, fence, expires, _state),) = store.read(sql.READ_LEASE, (run.id.bytes,))
+    return owner, fence, expires
+
+
+def own(store, run, owner, expires):
+    store.write(
+        "update flow_run set owner = ?, lease_expires = ? where id = ?",
+        (owner, expires, run.id.bytes),
+    )
+
+
+# -- who is alive ---------------------------------------------------------------------------------
+
+
+def test_this_process_is_alive_whatever_its_lease_says():
+    assert is_owner_alive(this_process(), SOON, NOW)
+    assert is_owner_alive(this_process(), PAST, NOW)
+    assert is_owner_alive(this_process(), None, NOW)
+
+
+def test_the_id_of_a_process_names_it():
+    assert f":{os.getpid()}:" in this_process()
+    assert this_process() == this_process()
+
+
+def test_another_process_on_this_host_is_seen_at_once():
+    source = "import sys; from penstock.store.lease import this_process; print(this_process()); "
+    process = subprocess.Popen(
+        [sys.executable, "-c", source + "sys.stdout.flush(); sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    owner = process.stdout.readline().strip()
+
+    assert owner != this_process()
+    assert is_owner_alive(owner, PAST, NOW)
+    process.kill()
+    # Dead, though nobody has waited for it yet.
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not is_owner_alive(owner, SOON, NOW)
+    process.communicate()
+    assert not is_owner_alive(owner, SOON, NOW)
+
+
+def test_another_process_with_the_same_number_is_another_owner():
+    host, pid, start = this_process().rsplit(":", 2)
+
+    assert not is_owner_alive(f"{host}:{pid}:{int(start) - 1}", SOON, NOW)
+
+
+@pytest.mark.parametrize(
+    ("expires", "alive"), [(SOON, True), (PAST, False), (NOW, False), (None, False)]
+)
+@pytest.mark.parametrize("owner", ["far/away:1:2", "far:1:", "odd"])
+def test_a_process_elsewhere_is_known_by_its_lease_alone(owner, expires, alive):
+    assert is_owner_alive(owner, expires, NOW) is alive
+
+
+def test_a_forked_process_is_another_owner():
+    here = this_process()
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    process = context.Process(target=lambda: queue.put(str(this_process())))
+    process.start()
+    process.join()
+
+    assert queue.get() != here
+    assert this_process() == here
+
+
+# -- taking over ----------------------------------------------------------------------------------
+
+
+def test_a_run_without_an_owner_is_taken(store, run):
+    fence = store.claim(run.id, 15.0)
+
+    owner, token, expires = owner_of(store, run)
+    assert fence == Fence(run.id.bytes, token)
+    assert token == 1
+    assert owner == this_process()
+    assert time.time() + 5 < expires <= time.time() + 15
+
+
+def test_a_dead_owner_is_taken_over_and_the_token_grows(store, run):
+    own(store, run, "far/away:1:2", time.time() - 1)
+
+    first = store.claim(run.id, 15.0)
+    own(store, run, "far/away:3:4", time.time() - 1)
+    second = store.claim(run.id, 15.0)
+
+    assert second.token == first.token + 1
+
+
+def test_a_living_owner_is_left_alone(store, run):
+    own(store, run, "far/away:1:2", time.time() + 60)
+
+    with pytest.raises(RunOwnedElsewhere, match=r"living process \(far/away:1:2\)"):
+        store.claim(run.id, 15.0)
+    assert owner_of(store, run)[:2] == ("far/away:1:2", 0)
+
+
+def test_nobody_takes_a_run_from_itself(store, run):
+    store.claim(run.id, 15.0)
+
+    with pytest.raises(RunOwnedElsewhere, match="this very process"):
+        store.claim(run.id, 15.0)
+
+
+def test_a_run_that_is_not_there(store):
+    with pytest.raises(ObjectNotFound):
+        store.claim(new_id(), 15.0)
+
+
+def test_the_heartbeat_extends_what_it_owns_and_nothing_else(store, run):
+    fence = store.claim(run.id, 1.0)
+    before = owner_of(store, run)[2]
+
+    store.extend_leases([fence], 60.0)
+    extended = owner_of(store, run)[2]
+    store.extend_leases([Fence(fence.flow_run_id, fence.token + 1)], 120.0)
+
+    assert extended > before + 30
+    assert owner_of(store, run)[2] == extended
+
+
+# -- behind the fence -----------------------------------------------------------------------------
+
+RENAME = "update flow_run set name = ? where id = ?"
+
+
+def name_of(store, run):
+    return store.read("select name from flow_run where id = ?", (run.id.bytes,))[0][0]
+
+
+def test_the_owner_writes(store, run):
+    fence = store.claim(run.id, 15.0)
+
+    assert store.commit([(RENAME, ("new", run.id.bytes))], fence) is None
+    assert name_of(store, run) == "new"
+
+
+def test_a_stale_token_writes_nothing(store, run):
+    stale = store.claim(run.id, 15.0)
+    own(store, run, "far/away:1:2", time.time() - 1)
+    fresh = store.claim(run.id, 15.0)
+
+    with pytest.raises(FenceLost):
+        store.commit([(RENAME, ("stale", run.id.bytes))], stale)
+    assert name_of(store, run) == "brave-otter"
+    store.commit([(RENAME, ("fresh", run.id.bytes))], fresh)
+    assert name_of(store, run) == "fresh"
+
+
+def test_a_run_that_was_deleted_takes_nothing(store, run):
+    fence = store.claim(run.id, 15.0)
+    store.write(sql.DELETE_FLOW_RUN, (run.id.bytes,))
+
+    with pytest.raises(FenceLost):
+        store.commit([(RENAME, ("late", run.id.bytes))], fence)
+
+
+def test_what_was_asked_of_a_run_comes_with_the_next_commit(store, run):
+    fence = store.claim(run.id, 15.0)
+    store.write(sql.ASK_OF_FLOW_RUN, ("CANCELLING", run.id.bytes))
+
+    assert store.commit([(RENAME, ("new", run.id.bytes))], fence) == "CANCELLING"
+
+
+def test_nothing_is_asked_of_a_run_that_nobody_executes(store, run):
+    store.write(sql.ASK_OF_FLOW_RUN, ("CANCELLING", run.id.bytes))
+    fence = store.claim(run.id, 15.0)
+
+    assert store.commit([(RENAME, ("new", run.id.bytes))], fence) is None
