@@ -9,7 +9,7 @@ import time
 import pytest
 
 from penstock import clock, flow, task, world
-from penstock.engine import task_runs
+from penstock.engine import task_transitions
 from penstock.engine.execution import Execution
 from penstock.exceptions import Abort
 from penstock.futures import PenstockFuture
@@ -334,7 +334,7 @@ def test_an_answer_that_differs_is_found():
 
 
 def test_a_transition_that_failed_and_is_kept_is_found(monkeypatch):
-    monkeypatch.setattr(task_runs, "take_back", lambda *_: None)
+    monkeypatch.setattr(task_transitions, "take_back", lambda *_: None)
 
     assert checking.COMMITTED_FIRST in promises(fault_sweep(chain))
 
