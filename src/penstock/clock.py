@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 _from_timestamp = datetime.fromtimestamp
 
@@ -91,7 +91,7 @@ def seconds(amount: float) -> timedelta:
 
 
 @contextmanager
-def use_clock(clock: Clock) -> Iterator[Clock]:
+def use_clock(clock: Clock) -> Generator[Clock]:
     """Put `clock` in place of the system's for the whole process while the block lasts."""
     global _clock  # noqa: PLW0603 - the one place that holds it
     former, _clock = _clock, clock

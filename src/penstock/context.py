@@ -19,7 +19,7 @@ from penstock.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from datetime import datetime
     from types import TracebackType
 
@@ -268,7 +268,7 @@ _NO_TAGS: set[str] = set()
 
 
 @contextmanager
-def tags(*new_tags: str) -> Iterator[set[str]]:
+def tags(*new_tags: str) -> Generator[set[str]]:
     """Give every flow run and task run that is created in the block these tags, too.
 
     Yields:

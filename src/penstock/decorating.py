@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from _blake2 import blake2b  # as in hashlib, which would load OpenSSL: a fifth of Python's start
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from penstock.exceptions import InvalidNameError, ReservedArgumentError
 from penstock.utilities.annotations import NotSet
+from penstock.utilities.asyncutils import is_async_fn
 from penstock.utilities.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -108,12 +110,13 @@ def check_not_negative(value: Any, option: str, kind: str, name: str) -> None:
         raise ValueError(message)
 
 
-def check_text(value: Any, option: str, kind: str) -> None:
-    """Make sure that an option is text, or not given."""
-    if value is not None and not isinstance(value, str):
-        what = type(value).__name__
-        message = f"Expected a str for the parameter {option!r} of @{kind}, got {what}."
-        raise TypeError(message)
+def check_texts(kind: str, **options: Any) -> None:
+    """Make sure that options are text, or not given."""
+    for option, value in options.items():
+        if value is not None and not isinstance(value, str):
+            what = type(value).__name__
+            message = f"Expected a str for the parameter {option!r} of @{kind}, got {what}."
+            raise TypeError(message)
 
 
 def check_flags(kind: str, **flags: Any) -> None:
@@ -157,7 +160,9 @@ def check_runner(runner: Any) -> Any:
     """Give a task runner that was given as such, or as its class."""
     from penstock.task_runners import BaseTaskRunner
 
-    made = runner() if isinstance(runner, type) and issubclass(runner, BaseTaskRunner) else runner
+    made: Any = runner
+    if isinstance(runner, type) and issubclass(runner, BaseTaskRunner):
+        made = runner()
     if not isinstance(made, BaseTaskRunner):
         what = runner.__name__ if isinstance(runner, type) else type(runner).__name__
         message = (
@@ -187,13 +192,66 @@ def refuse_unknown(options: dict[str, Any], known: Iterable[str], kind: str) -> 
         raise TypeError(message)
 
 
+class Decorated:
+    """What a function that was made a flow or a task keeps of what it was."""
+
+    kind: ClassVar[str]
+    fn: Any
+    name: str
+    description: str | None
+    isasync: bool
+    signature: Parameters
+    task_key: str
+    persist_result: bool | None
+    result_storage: Any
+    result_serializer: Any
+    cache_result_in_memory: bool
+    log_prints: bool | None
+
+    def describe(self, fn: Any, name: str, description: str | None) -> None:
+        """Take over what the function says of itself.
+
+        Raises:
+            ReservedArgumentError: it has a parameter whose name the call itself takes.
+        """
+        self.fn = fn
+        self.name = name
+        self.__doc__ = getattr(fn, "__doc__", None)
+        self.__module__ = getattr(fn, "__module__", __name__)
+        self.__wrapped__ = fn
+        if hasattr(fn, "__qualname__"):
+            self.__qualname__: str = fn.__qualname__
+        self.description = description or inspect.getdoc(fn)
+        self.isasync = is_async_fn(fn)
+        self.signature = Parameters(fn)
+        check_reserved(self.signature.names, self.kind, name)
+        self.task_key = key_of(fn, name)
+
+    def take_results(self, persist: bool | None, storage: Any, serializer: Any) -> None:  # noqa: FBT001
+        """Take over where and how the results of its runs are kept."""
+        check_flags(self.kind, persist_result=persist)
+        self.persist_result = persist
+        self.result_storage = storage
+        self.result_serializer = serializer
+
+    def take_flags(self, cache_result_in_memory: bool, log_prints: bool | None) -> None:  # noqa: FBT001
+        """Take over what stays in memory of its runs, and what becomes of what they print."""
+        check_flags(
+            self.kind, cache_result_in_memory=cache_result_in_memory, log_prints=log_prints
+        )
+        self.cache_result_in_memory = cache_result_in_memory
+        self.log_prints = log_prints
+
+
 def source_file(fn: Any) -> str | None:
     """Give the real path of the file a function is defined in: one, however it was reached."""
     while hasattr(fn, "__wrapped__"):
         fn = fn.__wrapped__
     code = getattr(fn, "__code__", None)
     if code is None:
-        code = getattr(getattr(type(fn), "__call__", None), "__code__", None)
+        # A callable object: its class says where it comes from.
+        of_class = cast("Any", type(fn))
+        code = getattr(getattr(of_class, "__call__", None), "__code__", None)  # noqa: B004
     if code is None or code.co_filename.startswith("<"):
         return None
     return str(Path(code.co_filename).resolve())
@@ -214,7 +272,7 @@ def key_of(fn: Any, name: str) -> str:
     """Give what identifies the same function across processes."""
     qualified = getattr(fn, "__qualname__", None)
     if qualified is None:
-        kind: Any = type(fn)
+        kind = cast("Any", type(fn))
         return f"{kind.__module__}.{kind.__qualname__}"
     path = source_file(fn)
     if path is None:
@@ -233,7 +291,8 @@ def reduce_decorated(made: Any) -> tuple[Any, ...]:
     is found there again. A function without a name that leads to it, or of a script, is pickled
     itself, for which cloudpickle is needed.
     """
-    state = {k: value for k, value in vars(made).items() if k not in _MADE_OF_THE_FUNCTION}
+    own = cast("dict[str, Any]", vars(made))
+    state = {name: value for name, value in own.items() if name not in _MADE_OF_THE_FUNCTION}
     named = None if made.__module__ == "__main__" else _find(made.__module__, made.fn)
     is_found = getattr(named, "fn", None) is made.fn
     where = (made.__module__, made.fn.__qualname__) if is_found else made.fn
@@ -250,7 +309,7 @@ def _find(module: str, fn: Any) -> Any:
 def rebuild_decorated(kind: Any, where: Any, state: dict[str, Any]) -> Any:
     """Make a flow or task again of what `reduce_decorated` gave."""
     if isinstance(where, tuple):
-        module, name = where
+        module, name = cast("tuple[str, str]", where)
         found: Any = import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
@@ -258,7 +317,8 @@ def rebuild_decorated(kind: Any, where: Any, state: dict[str, Any]) -> Any:
     else:
         fn = where
     made = object.__new__(kind)
-    vars(made).update(state)
+    own = cast("dict[str, Any]", vars(made))
+    own.update(state)
     made.fn = made.__wrapped__ = fn
     made.signature = Parameters(fn)
     return made

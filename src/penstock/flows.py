@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, overload
 from uuid import UUID
 
@@ -19,8 +18,6 @@ from penstock.loading import (
 from penstock.settings import get_current_settings
 from penstock.task_runners import BaseTaskRunner, ConcurrentTaskRunner
 from penstock.utilities.annotations import NotSet
-from penstock.utilities.asyncutils import is_async_fn
-from penstock.utilities.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,10 +61,12 @@ _OPTIONS = (
 )
 
 
-class Flow(LoadableFlow, Generic[P, R]):
+class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
     """A function whose runs are recorded. Made by `@flow`, whose options these are."""
 
-    def __init__(  # noqa: PLR0913 - one parameter for each option of the field's decorator
+    kind = "flow"
+
+    def __init__(  # noqa: PLR0913, PLR0917 - one parameter for each option of the field's decorator
         self,
         fn: Callable[P, R],
         name: str | None = None,
@@ -94,60 +93,45 @@ class Flow(LoadableFlow, Generic[P, R]):
         check.refuse_unknown(unknown, _OPTIONS, "flow")
         check.check_function(fn, "flow")
         check.check_name(name, "flow", ban_characters=True)
-        self.fn = fn
-        self.name = name or getattr(fn, "__name__", type(fn).__name__).replace("_", "-")
-        check.check_name(self.name, "flow", ban_characters=True)
+        name = name or getattr(fn, "__name__", type(fn).__name__).replace("_", "-")
+        check.check_name(name, "flow", ban_characters=True)
+        self.describe(fn, name or "", description)
         self.__name__ = getattr(fn, "__name__", self.name)
-        self.__doc__ = getattr(fn, "__doc__", None)
-        self.__module__ = getattr(fn, "__module__", __name__)
-        self.__wrapped__ = fn
-        if hasattr(fn, "__qualname__"):
-            self.__qualname__ = fn.__qualname__
-        self.description = description or inspect.getdoc(fn)
-        self.isasync = is_async_fn(fn)
-        self.signature = Parameters(fn)
-        check.check_reserved(self.signature.names, "flow", self.name)
         check.check_run_name(flow_run_name, "flow_run_name")
         self.flow_run_name = flow_run_name
-        check.check_text(version, "version", "flow")
-        check.check_text(description, "description", "flow")
-        check.check_flags(
-            "flow",
-            validate_parameters=validate_parameters,
-            persist_result=persist_result,
-            cache_result_in_memory=cache_result_in_memory,
-            log_prints=log_prints,
-        )
+        check.check_texts("flow", version=version, description=description)
+        check.check_flags("flow", validate_parameters=validate_parameters)
         self._version = version
         self._made_version: str | None = None
         self._made_entrypoint: str | None = None
-        self.task_key = check.key_of(fn, self.name)
         self.task_runner: BaseTaskRunner = check.check_runner(task_runner)
         self.should_validate_parameters = validate_parameters
-        self.persist_result = persist_result
-        self.result_storage = result_storage
-        self.result_serializer = result_serializer
-        self.cache_result_in_memory = cache_result_in_memory
-        self.log_prints = log_prints
+        self.take_results(persist_result, result_storage, result_serializer)
+        self.take_flags(cache_result_in_memory, log_prints)
         self.on_completion = check.check_hooks(on_completion, "on_completion")
         self.on_failure = check.check_hooks(on_failure, "on_failure")
         self.on_cancellation = check.check_hooks(on_cancellation, "on_cancellation")
         self.on_crashed = check.check_hooks(on_crashed, "on_crashed")
         self.on_running = check.check_hooks(on_running, "on_running")
-        settings = get_current_settings()
-        self.retries = settings.flow_default_retries if retries is None else retries
-        check.check_count(self.retries, "retries", "flow", self.name)
-        if retry_delay_seconds is None:
-            retry_delay_seconds = settings.flow_default_retry_delay_seconds
-        check.check_not_negative(retry_delay_seconds, "retry_delay_seconds", "flow", self.name)
-        self.retry_delay_seconds = retry_delay_seconds
-        check.check_not_negative(timeout_seconds, "timeout_seconds", "flow", self.name)
-        self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
+        self._take_numbers(retries, retry_delay_seconds, timeout_seconds)
         self._entrypoint: str | None = None
         if validate_parameters:
             from penstock.utilities.validation import check_signature
 
             check_signature(self.signature)
+
+    def _take_numbers(
+        self, retries: int | None, delay_s: float | None, timeout_s: float | None
+    ) -> None:
+        settings = get_current_settings()
+        self.retries = settings.flow_default_retries if retries is None else retries
+        check.check_count(self.retries, "retries", "flow", self.name)
+        if delay_s is None:
+            delay_s = settings.flow_default_retry_delay_seconds
+        check.check_not_negative(delay_s, "retry_delay_seconds", "flow", self.name)
+        self.retry_delay_seconds = delay_s
+        check.check_not_negative(timeout_s, "timeout_seconds", "flow", self.name)
+        self.timeout_seconds = float(timeout_s) if timeout_s else None
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -358,7 +342,7 @@ def _parsed_id(text: Any) -> UUID:
 
 
 @overload
-def flow(__fn: Callable[P, R]) -> Flow[P, R]: ...
+def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
 
 
 @overload
@@ -386,7 +370,7 @@ def flow(
 ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 
 
-def flow(__fn: Any = None, **options: Any) -> Any:
+def flow(fn: Any = None, /, **options: Any) -> Any:
     """Make a function a flow: its runs are recorded, with all the task runs in them.
 
     Parameters:
@@ -414,8 +398,12 @@ def flow(__fn: Any = None, **options: Any) -> Any:
         ... def hello(name: str = "world"):
         ...     print(f"hello {name}")
     """
-    if __fn is not None:
-        check.check_function(__fn, "flow")
-        return Flow(__fn, **options)
+    if fn is not None:
+        check.check_function(fn, "flow")
+        return Flow(fn, **options)
     check.refuse_unknown({k: v for k, v in options.items() if k not in _OPTIONS}, _OPTIONS, "flow")
-    return lambda fn: Flow(fn, **options)
+
+    def decorate(fn: Callable[..., Any]) -> Flow[..., Any]:
+        return Flow(fn, **options)
+
+    return decorate

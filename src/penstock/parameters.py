@@ -28,7 +28,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 def _is_plain(value: Any, depth: int = PLAIN_DEPTH_LIMIT) -> bool:
     """Tell whether JSON gives the very same value back."""
-    kind = type(value)
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind in _PLAIN:
         return kind is not float or value - value == 0.0
     if depth == 0:

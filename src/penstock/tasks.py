@@ -12,8 +12,6 @@ from penstock.context import TaskRunContext
 from penstock.records import TaskRunPolicy
 from penstock.settings import get_current_settings
 from penstock.utilities.annotations import NotSet
-from penstock.utilities.asyncutils import is_async_fn
-from penstock.utilities.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -96,13 +94,15 @@ def task_input_hash(context: TaskRunContext, arguments: dict[str, Any]) -> str |
     return f"{of.code_hash}-{hash_arguments(arguments)}"
 
 
-class Task(Generic[P, R]):
+class Task(check.Decorated, Generic[P, R]):
     """A function whose runs are recorded, retried, cached and timed. Made by `@task`.
 
     The options are those of `task`.
     """
 
-    def __init__(  # noqa: PLR0913 - one parameter for each option of the field's decorator
+    kind = "task"
+
+    def __init__(  # noqa: PLR0913, PLR0917 - one parameter for each option of the field's decorator
         self,
         fn: Callable[P, R],
         name: str | None = None,
@@ -132,48 +132,28 @@ class Task(Generic[P, R]):
         check.refuse_unknown(unknown, _OPTIONS, "task")
         check.check_function(fn, "task")
         check.check_name(name, "task", ban_characters=False)
-        check.check_text(description, "description", "task")
-        check.check_text(version, "version", "task")
-        check.check_text(result_storage_key, "result_storage_key", "task")
+        check.check_texts(
+            "task", description=description, version=version, result_storage_key=result_storage_key
+        )
         check.check_callable(cache_key_fn, "cache_key_fn", "task")
         check.check_callable(retry_condition_fn, "retry_condition_fn", "task")
-        check.check_flags(
-            "task",
-            persist_result=persist_result,
-            cache_result_in_memory=cache_result_in_memory,
-            log_prints=log_prints,
-            refresh_cache=refresh_cache,
-        )
-        self.fn = fn
-        self.name = name or getattr(fn, "__name__", type(fn).__name__)
+        check.check_flags("task", refresh_cache=refresh_cache)
+        self.describe(fn, name or getattr(fn, "__name__", type(fn).__name__), description)
         self.__name__ = self.name
-        self.__doc__ = getattr(fn, "__doc__", None)
-        self.__module__ = getattr(fn, "__module__", __name__)
-        self.__wrapped__ = fn
-        if hasattr(fn, "__qualname__"):
-            self.__qualname__ = fn.__qualname__
-        self.description = description or inspect.getdoc(fn)
-        self.isasync = is_async_fn(fn)
         if inspect.isasyncgenfunction(fn):
             message = f"Task {self.name!r} is an async generator, which tasks cannot be."
             raise TypeError(message)
-        self.signature = Parameters(fn)
-        check.check_reserved(self.signature.names, "task", self.name)
         check.check_run_name(task_run_name, "task_run_name")
         self.task_run_name = task_run_name
         self.tags = check.check_tags(tags, "task")
         self.version = version
-        self.task_key = check.key_of(fn, self.name)
         self.code_hash: str | None = None
         self.cache_key_fn = cache_key_fn
         self.cache_expiration = cache_expiration
         self.refresh_cache = refresh_cache
-        self.persist_result = persist_result
-        self.result_storage = result_storage
-        self.result_serializer = result_serializer
         self.result_storage_key = result_storage_key
-        self.cache_result_in_memory = cache_result_in_memory
-        self.log_prints = log_prints
+        self.take_results(persist_result, result_storage, result_serializer)
+        self.take_flags(cache_result_in_memory, log_prints)
         self.viz_return_value = viz_return_value
         self.on_completion = check.check_hooks(on_completion, "on_completion")
         self.on_failure = check.check_hooks(on_failure, "on_failure")
@@ -412,7 +392,7 @@ def _runner_here() -> Any:
 
 
 @overload
-def task(__fn: Callable[P, R]) -> Task[P, R]: ...
+def task(fn: Callable[P, R], /) -> Task[P, R]: ...
 
 
 @overload
@@ -443,7 +423,7 @@ def task(
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
-def task(__fn: Any = None, **options: Any) -> Any:
+def task(fn: Any = None, /, **options: Any) -> Any:
     """Make a function a task: its runs are recorded, and may be retried, cached, mapped.
 
     Parameters:
@@ -477,8 +457,12 @@ def task(__fn: Any = None, **options: Any) -> Any:
         >>> @task(retries=3, retry_delay_seconds=1)
         ... def fetch(url: str) -> bytes: ...
     """
-    if __fn is not None:
-        check.check_function(__fn, "task")
-        return Task(__fn, **options)
+    if fn is not None:
+        check.check_function(fn, "task")
+        return Task(fn, **options)
     check.refuse_unknown({k: v for k, v in options.items() if k not in _OPTIONS}, _OPTIONS, "task")
-    return lambda fn: Task(fn, **options)
+
+    def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
+        return Task(fn, **options)
+
+    return decorate

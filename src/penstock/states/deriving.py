@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from penstock.results import BaseResult
 from penstock.states.state import TERMINAL_STATES, State, StateType, is_state_iterable
@@ -88,11 +88,12 @@ def shape_return_value(value: Any) -> State:
     A state made by hand is itself; states of runs are summed up; a generator becomes a list.
     Futures are to be resolved to states before.
     """
-    kind = type(value)
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind is State or (kind in _STATE_HOLDERS and is_state_iterable(value)):
-        if kind is State and not value.belongs_to_a_run():
-            return value
-        states = [value] if kind is State else value
+        given = cast("Any", value)
+        if kind is State and not given.belongs_to_a_run():
+            return given
+        states = [given] if kind is State else given
         aggregate_type, message = StateGroup(states).aggregate()
         return State(type=aggregate_type, message=message, data=value)
     if kind is _GENERATOR:

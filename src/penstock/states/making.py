@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from penstock import clock
 from penstock.states.state import State, StateDetails, StateType
@@ -38,7 +38,7 @@ def _details(kwargs: dict[str, Any]) -> StateDetails:
     if details is None:
         details = StateDetails()
     elif isinstance(details, dict):
-        details = StateDetails(**details)
+        details = StateDetails(**cast("dict[str, Any]", details))
     else:
         details = details.copy()
     kwargs["state_details"] = details

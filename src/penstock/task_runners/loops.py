@@ -85,7 +85,7 @@ def start_on_loop(
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """Give the loop that runs in this thread, if one does."""
-    return asyncio._get_running_loop()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return asyncio._get_running_loop()  # noqa: SLF001
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

@@ -79,8 +79,8 @@ class Timers:
             if call is not None:
                 try:
                     call()
-                except Exception:  # noqa: BLE001 - reported; the others' timers must go on
-                    sys.excepthook(*sys.exc_info())
+                except Exception as error:  # noqa: BLE001 - reported; the others must go on
+                    sys.excepthook(type(error), error, error.__traceback__)
 
 
 _timers = Timers()
