@@ -195,7 +195,7 @@ def report_flow_run_crashes(call: FlowCall, error: BaseException) -> Steps[None]
         logger.debug("The crash was not recorded: %s", abort)
         return
     except Exception as failure:  # noqa: BLE001 - the crash itself matters more
-        logger.error("The crash could not be recorded: %s", failure)
+        logger.error("The crash could not be recorded: %s", failure)  # noqa: TRY400 - one line
         return
     yield from run_hooks(call, state)
 

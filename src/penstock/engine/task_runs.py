@@ -101,33 +101,25 @@ def report_task_run_crashes(call: TaskCall, error: BaseException) -> Steps[State
     try:
         return (yield from propose(call, crashed, force=True))
     except Exception as failure:  # noqa: BLE001 - the crash itself matters more
-        logger.error("The crash could not be recorded: %s", failure)
+        logger.error("The crash could not be recorded: %s", failure)  # noqa: TRY400 - one line
         return crashed
 
 
 def orchestrate_task_run(call: TaskCall) -> Steps[State]:
     """Take one task run from Pending to a final state, and give that state (section 3.12)."""
     run, task, execution = call.run, call.task, call.execution
-    if call.inputs is None:
-        parameters = call.parameters
-    else:
-        inputs = call.inputs
-        if inputs.futures:
-            yield Await(inputs.futures)
+    parameters = call.parameters
+    if call.inputs is not None:
         try:
-            parameters = run_inputs.resolve(call.parameters, inputs)
-            if call.wait_for is not None:
-                run_inputs.check_wait_for(call.wait_for, inputs)
+            parameters = yield from _ready_parameters(call, call.inputs)
         except UpstreamTaskError as blocked:
             return (yield from _not_ready(call, blocked))
-        _warn_if_slow(call)
     run.fingerprint = run_inputs.fingerprint_of(call.parameters, call.inputs)
     if execution.recorded is not None:
         adopted = _adopt_recorded(call)
         if adopted is not None:
-            _link_recorded(call, adopted)
             return adopted
-    run = call.run
+        run = call.run
     context = TaskRunContext(
         task=task,
         task_run=run,
@@ -136,47 +128,53 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
         log_prints=call.log_prints,
         result_factory=execution.factory_of(task),
     )
+    state = yield from _begin(call, context)
+    if state.type is not _RUNNING:
+        return state
+    execution.in_flight.add(run)
+    if task.task_run_name is not None:
+        yield from _rename(call, context, parameters)
+    while state.type is _RUNNING:
+        outcome = yield Invoke(_call_of(call, context, parameters))
+        state = yield from _finish(call, context, outcome)
+        if not state.is_final() and not state.is_paused():
+            state = yield from _wait_and_run_again(call, state)
+            context = context.copy(start_time=clock.now(), dynamic_keys=None)
+    return state
+
+
+def _begin(call: TaskCall, context: TaskRunContext) -> Steps[State]:
+    """Propose Running; any other state is the run's answer, and its function is not called."""
+    run, task = call.run, call.task
     details = None
     if task.cache_key_fn is not None:
         try:
-            key = yield Ask(task.cache_key_fn, (context, parameters), {}, None)
+            key = yield Ask(task.cache_key_fn, (context, context.parameters), {}, None)
             details = _cache_details(call, key)
-        except Exception as error:  # noqa: BLE001 - a user's function: the run fails, it does not crash
+        except Exception as error:  # noqa: BLE001 - a user's function: it fails, it does not crash
             yield from propose(call, Running())
             return (yield from _finish(call, context, Outcome(error=error), has_key=False))
-    if task.persist_result and run.state is not None and run.state.type is _COMPLETED:
-        if not isinstance(run.state.data, BaseResult):
-            # Completed by hand, without a result: it is not to be executed again.
-            return (yield from propose(call, Completed(data=UnknownResult()), force=True))
-    started = clock.now()
-    running = State(type=_RUNNING, name="Running", timestamp=started)
+    if (
+        task.persist_result
+        and run.state is not None
+        and run.state.type is _COMPLETED
+        and not isinstance(run.state.data, BaseResult)
+    ):
+        # Completed by hand, without a result: it is not to be executed again.
+        return (yield from propose(call, Completed(data=UnknownResult()), force=True))
+    running = State(type=_RUNNING, name="Running", timestamp=clock.now())
     if details is not None:
         running.state_details = details
     state = yield from propose(call, running)
     if state.type is not _RUNNING:
         yield from _after_cached(call, context, state)
-        return state
-    execution.in_flight.add(run)
-    attempt = 0
-    while state.type is _RUNNING:
-        if attempt:
-            context = context.copy(start_time=clock.now(), dynamic_keys=None)
-        elif task.task_run_name is not None:
-            yield from _rename(call, context, parameters)
-        attempt += 1
-        outcome = yield Invoke(_call_of(call, context, parameters))
-        state = yield from _finish(call, context, outcome)
-        if not state.is_final() and not state.is_paused():
-            call.logger().info(
-                "Received non-final state %r when proposing final state; %s",
-                state.name,
-                state.message,
-            )
-            state = yield from _wait_and_run_again(call, state)
     return state
 
 
 def _wait_and_run_again(call: TaskCall, state: State) -> Steps[State]:
+    call.logger().info(
+        "Received non-final state %r when proposing final state; %s", state.name, state.message
+    )
     when = state.state_details.scheduled_time
     if when is not None:
         yield Sleep(epoch_of(when) or 0.0)
@@ -205,21 +203,36 @@ def _call_of(call: TaskCall, context: TaskRunContext, parameters: dict[str, Any]
 # -- before the function --------------------------------------------------------------------------
 
 
+def _ready_parameters(call: TaskCall, inputs: run_inputs.Inputs) -> Steps[dict[str, Any]]:
+    """Wait for the runs that a run depends on, and give its parameters with their results.
+
+    Raises:
+        UpstreamTaskError: one of them did not complete.
+    """
+    if inputs.futures:
+        yield Await(inputs.futures)
+    parameters = run_inputs.resolve(call.parameters, inputs)
+    if call.wait_for is not None:
+        run_inputs.check_wait_for(call.wait_for, inputs)
+    _warn_if_slow(call, inputs)
+    return parameters
+
+
 def _not_ready(call: TaskCall, blocked: UpstreamTaskError) -> Steps[State]:
     pending = Pending(name="NotReady", message=str(blocked))
     state = call.run.state
     return (yield from propose(call, pending, force=state is not None and state.is_pending()))
 
 
-def _warn_if_slow(call: TaskCall) -> None:
+def _warn_if_slow(call: TaskCall, inputs: run_inputs.Inputs) -> None:
     threshold_s = call.execution.settings.task_introspection_warn_threshold
-    if not threshold_s or call.inputs is None:
+    if not threshold_s:
         return
-    took_s = clock.monotonic() - call.inputs.started
-    if took_s > threshold_s and not call.inputs.futures:
+    took_s = clock.monotonic() - inputs.started
+    if took_s > threshold_s and not inputs.futures:
         call.logger().warning(
-            "Looking for task results in the parameters took %.1f s. If a parameter holds much data"
-            " and no results, wrap it: quote(...).",
+            "Looking for task results in the parameters took %.1f s. If a parameter holds much"
+            " data and no results, wrap it: quote(...).",
             took_s,
         )
 
@@ -242,6 +255,7 @@ def _adopt_recorded(call: TaskCall) -> State | None:
             call.logger().debug(
                 "Task run %r is recorded %s: not executed again.", run.name, state.name
             )
+        _link_recorded(call, state)
         return state
     if is_done:
         call.logger().warning(
@@ -254,6 +268,14 @@ def _adopt_recorded(call: TaskCall) -> State | None:
     recorded.empirical_policy = run.empirical_policy
     call.run = recorded
     return None
+
+
+def _link_recorded(call: TaskCall, state: State) -> None:
+    """Link a result that was recorded before; what cannot be read says so to who asks for it."""
+    if isinstance(state.data, BaseResult) and state.data.type == "inline":
+        with suppress(PenstockException):
+            state.data.get()
+            link_result(call.execution.links, call.run.id, state)
 
 
 def _cache_details(call: TaskCall, key: Any) -> StateDetails | None:
@@ -381,11 +403,3 @@ def _failed(
             logger.exception("retry_condition_fn of task %r raised: it is not retried.", task.name)
             proposed.state_details.retriable = False
     return proposed
-
-
-def _link_recorded(call: TaskCall, state: State) -> None:
-    """Link a result that was recorded before; what cannot be read says so to who asks for it."""
-    if isinstance(state.data, BaseResult) and state.data.type == "inline":
-        with suppress(PenstockException):
-            state.data.get()
-            link_result(call.execution.links, call.run.id, state)
