@@ -11,7 +11,6 @@ import threading
 from collections import Counter
 from _blake2 import blake2b  # as in hashlib, which would load OpenSSL
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import msgspec
 

@@ -91,7 +91,7 @@ def _scan(
         source = links.find(value)
         if source is not None:
             inputs.sources.setdefault(name, []).append(source)
-    kind = type(value)
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind in LEAF_TYPES:
         return
     if kind is PenstockFuture:
@@ -114,12 +114,12 @@ def _scan(
 
 
 def _parts(name: str, value: Any, inputs: Inputs) -> Any:
-    kind = type(value)
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind in _CONTAINERS:
         return [*value.keys(), *value.values()] if kind in _MAPPINGS else value
     if isinstance(value, BaseAnnotation):
         inputs.active.add(name)
-        return () if isinstance(value, quote) else (value.unwrap(),)  # pyright: ignore[reportUnknownMemberType]
+        return () if isinstance(value, quote) else (value.unwrap(),)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
     for module in _MODELS:
@@ -137,7 +137,7 @@ def _list_of(name: str, iterator: Any, inputs: Inputs) -> list[Any]:
     if id(iterator) in inputs.lists:
         inputs.active.add(name)
         return inputs.lists[id(iterator)][1]
-    made = visit_collection(iterator, lambda part: part, return_data=True, max_depth=1)
+    made = visit_collection(iterator, _same, return_data=True, max_depth=1)
     if made is iterator:
         return []  # a file, or one without end: left to the function
     inputs.active.add(name)
@@ -150,6 +150,10 @@ def futures_in(value: Any) -> list[PenstockFuture]:
     inputs = Inputs(asks_iterators=False)
     _scan("value", value, inputs, None, set())
     return inputs.futures
+
+
+def _same(part: Any) -> Any:
+    return part
 
 
 class NotReady(UpstreamTaskError):
@@ -253,7 +257,7 @@ def _value(
 def fingerprint_of(parameters: Mapping[str, Any], inputs: Inputs | None) -> bytes:
     """Give what tells these inputs from others: values by content, results by their origin."""
     if inputs is None or not inputs.active:
-        return fingerprint(parameters)  # pyright: ignore[reportArgumentType]
+        return fingerprint(parameters)
     lists = inputs.lists
 
     def identity_of(part: Any) -> Any:

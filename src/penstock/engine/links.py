@@ -46,7 +46,7 @@ class ResultLinks:
             is_small: it may be held; else only what can be held weakly is linked.
         """
         untrackable = self._add_one(value, run_id, is_small=is_small)
-        kind = type(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is list or kind is tuple or kind is set:
             elements: Any = value
         elif kind is dict:
@@ -59,7 +59,7 @@ class ResultLinks:
         return untrackable
 
     def _add_one(self, value: Any, run_id: UUID, *, is_small: bool) -> bool:
-        kind = type(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind in _UNTRACKABLE or (
             kind is int and _SMALLEST_KEPT_INT <= value <= _LARGEST_KEPT_INT
         ):

@@ -42,7 +42,7 @@ def children_of(
     for name, value in exploded.items():
         bare, rewrap = _unwrapped(value)
         if isinstance(value, unmapped):
-            whole = value.unwrap()  # pyright: ignore[reportUnknownMemberType]
+            whole: Any = value.unwrap()  # pyright: ignore[reportUnknownVariableType]
             # An iterator can be asked only once, and every child is to get what it gives.
             static[name] = visit_collection(whole, _same, return_data=True, max_depth=1)
         elif name in defaults or not isiterable(bare):
@@ -80,7 +80,7 @@ def _same(part: Any) -> Any:
 
 def _unwrapped(value: Any) -> tuple[Any, Any]:
     if isinstance(value, (allow_failure, quote)):
-        return value.unwrap(), value.rewrap  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return value.unwrap(), value.rewrap  # pyright: ignore[reportUnknownVariableType]
     return value, None
 
 

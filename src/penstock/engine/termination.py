@@ -6,7 +6,7 @@ held until that is over, so that nothing is half written and no lock is left hel
 
 from __future__ import annotations
 
-import _signal
+import _signal  # pyright: ignore[reportMissingImports] - it has no stubs
 import os
 import signal
 import threading
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 # The functions below Python's own: those look names up in enumerations, 10 us for each flow run.
-_set_handler = _signal.signal
-_get_handler = _signal.getsignal
+_set_handler: Any = _signal.signal  # pyright: ignore
+_get_handler: Any = _signal.getsignal  # pyright: ignore
 _SIGTERM = int(signal.SIGTERM)
 _SIGINT = int(signal.SIGINT)
 _main_thread_id = threading.main_thread().ident

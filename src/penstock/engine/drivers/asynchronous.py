@@ -32,8 +32,8 @@ async def drive(steps: Steps[T]) -> T:
             answer, error = None, None
             try:
                 kind = type(effect)
-                if kind is Invoke:
-                    call = effect.call  # pyright: ignore[reportAttributeAccessIssue]
+                if isinstance(effect, Invoke):
+                    call = effect.call
                     answer = await loops.perform_async(call) if call.is_async else perform(call)
                 elif kind in _AWAITED:
                     answer = await _AWAITED[kind](effect)

@@ -6,6 +6,7 @@ No thread waits for it: not for its inputs, not for a retry, not for its commit.
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock, world
@@ -144,7 +145,7 @@ class Drive:
             self._steps = steps
         while True:
             try:
-                effect = steps.send(answer) if error is None else steps.throw(error)
+                effect: Any = steps.send(answer) if error is None else steps.throw(error)
             except StopIteration as stop:
                 self._finish(stop.value)
                 return
@@ -152,8 +153,8 @@ class Drive:
                 self._finish(self._state_after(caught))
                 return
             answer = error = None
-            kind = type(effect)
-            at_once = performing.AT_ONCE.get(kind)
+            kind = type(effect)  # pyright: ignore[reportUnknownVariableType]
+            at_once = performing.AT_ONCE.get(kind)  # pyright: ignore[reportUnknownArgumentType]
             if at_once is None or kind is Commit or after_commit:
                 with _turns:
                     if self._stopping and kind is not Commit:
@@ -162,7 +163,7 @@ class Drive:
                     self._turn = turn = self._turn + 1
                     self._commits = kind is Commit
                 if kind is Invoke and self._loop is None and not after_commit:
-                    answer = self._invoke_here(effect.call, turn)  # type: ignore[union-attr]
+                    answer = self._invoke_here(effect.call, turn)
                     if answer is None:
                         return
                     continue
@@ -173,20 +174,20 @@ class Drive:
             except BaseException as caught:  # noqa: BLE001 - a port's failure is the generator's
                 error = caught
 
-    def _begin(self, effect: Effect, turn: int) -> None:
+    def _begin(self, effect: Any, turn: int) -> None:
         """Begin what takes its time; whoever ends it resumes the generator."""
-        kind = type(effect)
+        kind = type(effect)  # pyright: ignore[reportUnknownVariableType]
         if kind is Commit:
-            effect.execution.submit(  # type: ignore[union-attr]
-                effect.rows,  # type: ignore[union-attr]
-                lambda error: self._committed(turn, error),
+            effect.execution.submit(
+                effect.rows,
+                partial(self._committed, turn),
             )
         elif kind is Invoke:
-            self._invoke(effect.call, turn)  # type: ignore[union-attr]
+            self._invoke(effect.call, turn)
         elif kind is Await:
-            _when_all_done(effect.futures, lambda: self._resume(turn, None, None))  # type: ignore[union-attr]
+            _when_all_done(effect.futures, lambda: self._resume(turn, None, None))
         elif kind is Sleep:
-            delay_s = max(effect.until - clock.epoch(), 0.0)  # type: ignore[union-attr]
+            delay_s = max(effect.until - clock.epoch(), 0.0)
             go_on = lambda: self._resume(turn, None, None)  # noqa: E731 - one line, used twice below
             timers().call_later(delay_s, lambda: self._hand_to_worker(go_on))
         else:
@@ -247,9 +248,9 @@ class Drive:
         self._call = call
         try:
             if call.is_async:
-                _loops().start_on_loop(call, self._loop, lambda outcome: self._done(turn, outcome))
+                _loops().start_on_loop(call, self._loop, partial(self._done, turn))
             else:
-                self._runner.run(call, lambda outcome: self._done(turn, outcome))
+                self._runner.run(call, partial(self._done, turn))
         except BaseException as error:  # noqa: BLE001 - a runner's failure is the generator's
             self._resume(turn, None, error)
 
@@ -281,7 +282,7 @@ def _loops() -> Any:
     return loops
 
 
-def _when_all_done(futures: Any, then: Callable[[], None]) -> None:
+def _when_all_done(futures: Sequence[PenstockFuture], then: Callable[[], None]) -> None:
     """Call `then` once, when the last of the futures is done."""
     remaining = len(futures)
     if remaining == 1:

@@ -82,7 +82,7 @@ def _invoke_elsewhere(effect: Invoke) -> Outcome:
             call.deadline.fire()
 
     run_on_spare_thread(call, done)
-    block_for_work(finished, stop)
+    block_for_work(finished, stop, lambda: bool(outcomes))
     return outcomes[0]
 
 
