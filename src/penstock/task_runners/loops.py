@@ -179,7 +179,7 @@ def run_blocking(call: Call) -> Outcome:
         call.context = contextvars.copy_context()
     with blocking_this_loop():
         running = start_on_loop(call, background_loop(), done)
-        block_for_work(finished, running.fire)
+        block_for_work(finished, running.fire, lambda: bool(outcomes))
     return outcomes[0]
 
 
@@ -214,7 +214,7 @@ def run_in_own_loop(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
     with blocking_this_loop():
         world.start_thread(run, "penstock-async-flow")
-        block_for_work(finished, stop)
+        block_for_work(finished, stop, lambda: bool(values or errors))
     if errors:
         raise errors[0]
     return values[0]

@@ -132,11 +132,14 @@ class _ThisThread(threading.local):
 this_thread = _ThisThread()
 
 
-def block_for_work(finished: LockType, stop: Callable[[], None]) -> None:
+def block_for_work(
+    finished: LockType, stop: Callable[[], None], is_over: Callable[[], bool]
+) -> None:
     """Wait for work of this thread's that is done on another one, which releases `finished`.
 
     When this thread is interrupted meanwhile, so is the work, by `stop`. It gets a moment to end:
-    then it records by itself how it did.
+    then it records by itself how it did. The interruption may come with the end, when `finished`
+    has been taken already: that is what `is_over` is asked for.
     """
     gate = this_thread.gate
     try:
@@ -149,7 +152,8 @@ def block_for_work(finished: LockType, stop: Callable[[], None]) -> None:
             gate.enter_engine()
         if not isinstance(error, Interrupted):
             stop()
-        block(finished, get_current_settings().interrupt_grace_s)
+        if not is_over():
+            block(finished, get_current_settings().interrupt_grace_s)
         raise
     finally:
         if gate is not None:
