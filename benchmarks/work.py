@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penstock.tasks import task_input_hash
-
 from benchmarks.checks import check_recorded
 from benchmarks.floors import InsertFloor, pool_submit
 from penstock import flow, task
+from penstock.tasks import task_input_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,6 @@ import sys
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from penstock.exceptions import WouldDeadlock
 from penstock.states import State, state_result
@@ -16,6 +15,7 @@ from penstock.utilities.collections import StopVisiting, visit_collection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from uuid import UUID
 
     from penstock.records import TaskRun
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import common
 from benchmarks.checks import check_recorded
-from penstock.runtime import flow_run
 
 from penstock import flow, task
+from penstock.runtime import flow_run
 
 if TYPE_CHECKING:
     import argparse

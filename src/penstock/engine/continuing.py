@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from penstock import clock
 from penstock.engine import inputs as run_inputs
 from penstock.engine.effects import Await, Read, Steps
 from penstock.engine.flow_runs import begin_flow_run, refuse, validate
-from penstock.engine.flow_transitions import FlowCall
 from penstock.engine.links import link_result
 from penstock.rules import Facts, record
 from penstock.states import (
@@ -22,6 +20,9 @@ from penstock.states import (
 )
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from penstock.engine.flow_transitions import FlowCall
     from penstock.records import FlowRun, TaskRun
 
 _RUNNING = StateType.RUNNING

@@ -169,7 +169,7 @@ def _run_subflow(
 
 
 def resume_flow_run_here(flow: Any, flow_run_id: UUID, return_type: str = "result") -> Any:
-    """Execute a recorded run of `flow` again in this process: completed tasks are not executed again.
+    """Execute a recorded run of `flow` again in this process, but for what is completed.
 
     Parameters:
         flow: the flow that the run is one of.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
 from _blake2 import blake2b  # as in hashlib, which would load OpenSSL
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec

@@ -184,11 +184,16 @@ def propose(call: FlowCall, proposed: State, *, force: bool = False) -> Steps[St
         call.created = True
         if not state.is_final():
             call.execution.fence = Fence(run.id.bytes, 1)
-            beginning = f"Beginning flow run {run.name!r} for flow {call.flow.name!r}"
-            log_flow_run(run, logging.INFO, beginning, call.flow)
-            if page := call.execution.settings.ui_url:
-                call.logger().info("View at %s/flow-runs/flow-run/%s", page.rstrip("/"), run.id)
+            _log_beginning(call)
     return state
+
+
+def _log_beginning(call: FlowCall) -> None:
+    run = call.run
+    beginning = f"Beginning flow run {run.name!r} for flow {call.flow.name!r}"
+    log_flow_run(run, logging.INFO, beginning, call.flow)
+    if page := call.execution.settings.ui_url:
+        call.logger().info("View at %s/flow-runs/flow-run/%s", page.rstrip("/"), run.id)
 
 
 def _rows_of(call: FlowCall, state: State, facts: Facts) -> list[Row]:
@@ -218,5 +223,5 @@ def _rows_of(call: FlowCall, state: State, facts: Facts) -> list[Row]:
 
 def _flow_row(run: FlowRun) -> Row:
     """Give the row of the run's flow: it is there, unless somebody deleted it meanwhile."""
-    assert run.flow_id is not None  # noqa: S101 - looked up before a run is created
+    assert run.flow_id is not None
     return sql.INSERT_FLOW, (run.flow_id.bytes, run.flow_name, None, clock.epoch())

@@ -12,7 +12,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from penstock.exceptions import PenstockException, UpstreamTaskError
 from penstock.futures import PenstockFuture
@@ -24,6 +23,7 @@ from penstock.utilities.collections import LEAF_TYPES, StopVisiting, visit_colle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from uuid import UUID
 
     from penstock.engine.links import ResultLinks
 

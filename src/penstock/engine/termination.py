@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 # The functions below Python's own: those look names up in enumerations, 10 us for each flow run.
-_set_handler: Any = _signal.signal  # pyright: ignore
-_get_handler: Any = _signal.getsignal  # pyright: ignore
+_set_handler: Any = _signal.signal  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_get_handler: Any = _signal.getsignal  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _SIGTERM = int(signal.SIGTERM)
 _SIGINT = int(signal.SIGINT)
 _main_thread_id = threading.main_thread().ident

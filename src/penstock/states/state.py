@@ -266,7 +266,7 @@ def _default_text(state: State) -> str:
     return _WRAPPERS[state.type][1]
 
 
-def get_state_exception(state: State) -> BaseException:
+def get_state_exception(state: State) -> BaseException:  # noqa: C901 - a row of the table each
     """Give the exception that a failed, crashed or cancelled state stands for.
 
     Raises:

@@ -99,11 +99,6 @@ class Journal:
         self._waiting: deque[Write] = deque()
         self._gates: deque[Write] = deque()
         self._leading = False
-        self._hand_over: Callable[[Callable[[], None]], None] | None = None
-
-    def hand_over_with(self, call_soon: Callable[[Callable[[], None]], None]) -> None:
-        """Say how a thread that led for long enough passes the rest on to another thread."""
-        self._hand_over = call_soon
 
     def commit(
         self, rows: Sequence[Row], fence: Fence | None = None, behind: Fence | None = None
@@ -173,7 +168,6 @@ class Journal:
 
     def _lead(self) -> None:
         """Commit what has arrived meanwhile, group by group, until there is nothing more."""
-        groups_led = 0
         while True:
             with self._lock:
                 waiting = self._waiting

@@ -33,7 +33,7 @@ def _host() -> str:
     parts = [_host_name()]
     for read in (
         lambda: Path("/proc/sys/kernel/random/boot_id").read_text("ascii")[:8],
-        lambda: str(os.readlink("/proc/self/ns/pid")).strip("pid:[]"),
+        lambda: str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]"),
     ):
         try:
             parts.append(read())

@@ -96,6 +96,7 @@ class SqliteDialect:
             try:
                 # Fails at once on what is not a database, before anything is written to it.
                 connection.execute("pragma schema_version").fetchone()
+                self._refuse_other_programs(connection)
                 connection.execute("pragma journal_mode = wal")
                 level = "full" if self._durability == "full" else "normal"
                 connection.execute(f"pragma synchronous = {level}")
@@ -105,6 +106,18 @@ class SqliteDialect:
             return connection
 
         return self._guarded(connect)
+
+    def _refuse_other_programs(self, connection: sqlite3.Connection) -> None:
+        tables = connection.execute(
+            "select name from sqlite_master where type = 'table'"
+        ).fetchall()
+        if tables and ("alembic_version",) not in tables:
+            message = (
+                f"The store {str(self.path)!r} is a SQLite database of another program: it has no"
+                " table alembic_version. Set PENSTOCK_STORE_URL to another file. Nothing was"
+                " changed."
+            )
+            raise StoreUnusable(message)
 
     def _make_schema(self) -> None:
         connection = self._writer
@@ -117,9 +130,7 @@ class SqliteDialect:
             # Another process may have made it while this one waited for the lock.
             made = "select count(*) from sqlite_master"
             if connection.execute(made).fetchone()[0] == 0:
-                script = (
-                    Path(__file__).with_name("schema.sql").read_text("utf-8")
-                )
+                script = Path(__file__).with_name("schema.sql").read_text("utf-8")
                 for statement in script.split(";"):
                     connection.execute(statement)
                 connection.execute("insert into alembic_version values (?)", (SCHEMA_REVISION,))
@@ -130,14 +141,7 @@ class SqliteDialect:
             raise
 
     def _check_revision(self) -> None:
-        try:
-            rows = self._writer.execute("select version_num from alembic_version").fetchall()
-        except sqlite3.OperationalError as error:
-            message = (
-                f"The store {str(self.path)!r} is a SQLite database of another program: it has no"
-                " table alembic_version. Set PENSTOCK_STORE_URL to another file."
-            )
-            raise StoreUnusable(message) from error
+        rows = self._writer.execute("select version_num from alembic_version").fetchall()
         found = rows[0][0] if rows else None
         if found == SCHEMA_REVISION:
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID
 
 from penstock import clock, settings, world
 from penstock.exceptions import ObjectNotFound, RunOwnedElsewhere, StoreError
@@ -18,6 +17,7 @@ from penstock.store.sqlite import SqliteDialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
     from penstock.records import FlowRun, TaskRun
     from penstock.states import State

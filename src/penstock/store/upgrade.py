@@ -22,11 +22,12 @@ MIGRATIONS = "penstock.store:migrations"
 BUSY_TIMEOUT_S = 30.0
 
 
-def current_revision(url: str) -> str | None:
+def current_revision(url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> str | None:
     """Give the schema revision of a store, and change nothing.
 
     Parameters:
         url: `sqlite:///` and a path, as PENSTOCK_STORE_URL.
+        busy_timeout_s: seconds to wait for other processes that use the store.
 
     Returns:
         The revision; None when there is no database yet, or one without penstock's tables.
@@ -42,13 +43,13 @@ def current_revision(url: str) -> str | None:
     if not path.is_file():
         return None
     try:
-        with closing(_connect(path, BUSY_TIMEOUT_S)) as connection:
+        with closing(_connect(path, busy_timeout_s)) as connection:
             if not connection.execute(_HAS_REVISION).fetchone():
                 return None
             found = connection.execute("select version_num from alembic_version").fetchone()
             return None if found is None else str(found[0])
     except sqlite3.Error as error:
-        raise explain(error, path, BUSY_TIMEOUT_S) from error
+        raise explain(error, path, busy_timeout_s) from error
 
 
 _HAS_REVISION = "select 1 from sqlite_master where name = 'alembic_version'"
@@ -76,7 +77,7 @@ def upgrade(url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> tuple[str | Non
         >>> upgrade("sqlite:////home/me/.penstock/penstock.db")  # doctest: +SKIP
         ('0001', '0001')
     """
-    found = current_revision(url)
+    found = current_revision(url, busy_timeout_s)
     try:
         # Makes a new one, and refuses what must not be touched.
         Store(url, busy_timeout_s=busy_timeout_s).close()

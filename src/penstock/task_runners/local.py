@@ -158,9 +158,9 @@ class _Limited:
             self._pool.abandon()
         _logger.warning(
             "Run %r timed out, but its thread is in a blocking call that cannot be interrupted: it"
-            " is let go and will end by itself. Only a runner that works in processes can kill such"
-            " a call: a ProcessTaskRunner, which this release does not have yet. Until then give"
-            " the call itself a time limit.",
+            " is let go and will end by itself. Only a runner that works in processes can kill"
+            " such a call: a ProcessTaskRunner, which this release does not have yet. Until then"
+            " give the call itself a time limit.",
             self._call.name,
         )
 

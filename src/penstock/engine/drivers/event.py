@@ -133,7 +133,7 @@ class Drive:
             self._turn += 1
         self._run(answer, error)
 
-    def _run(
+    def _run(  # noqa: C901 - hot: each step more would be a call for every effect
         self, answer: Any, error: BaseException | None, *, after_commit: bool = False
     ) -> None:
         """Resume the generator, and go on while its effects are done at once."""
