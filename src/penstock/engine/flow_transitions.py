@@ -163,9 +163,18 @@ def propose(call: FlowCall, proposed: State, *, force: bool = False) -> Steps[St
         if run.state is None:
             raise Abort(answer.reason)
         return run.state
+    yield from _write(call, state, facts, answer.changes)
+    return state
+
+
+def _write(
+    call: FlowCall, state: State, facts: Facts, changes: dict[str, Any] | None
+) -> Steps[None]:
+    """Bring a run into a state and record it; what could not be recorded has not happened."""
+    run = call.run
     former, dummy = run.state, call.dummy
     dummy_state = None if dummy is None else dummy.state
-    record(run, state, facts, answer.changes)
+    record(run, state, facts, changes)
     if state.is_completed() and not call.flow.on_completion:
         # What is said last of the run goes into its last commit, unless hooks come in between.
         log_finish(call, state)
@@ -175,17 +184,21 @@ def propose(call: FlowCall, proposed: State, *, force: bool = False) -> Steps[St
     try:
         yield Commit(call.execution, _rows_of(call, state, facts), behind)
     except (Exception, Abort):
-        take_back(run, former)
-        if dummy is not None:
-            take_back(dummy, dummy_state)
-        call.is_released = call.has_finished = False
+        _take_back(call, former, dummy_state)
         raise
     if not call.created:
         call.created = True
         if not state.is_final():
             call.execution.fence = Fence(run.id.bytes, 1)
             _log_beginning(call)
-    return state
+
+
+def _take_back(call: FlowCall, former: State | None, dummy_state: State | None) -> None:
+    """Make the call what it was before a transition that could not be written."""
+    take_back(call.run, former)
+    if call.dummy is not None:
+        take_back(call.dummy, dummy_state)
+    call.is_released = call.has_finished = False
 
 
 def _log_beginning(call: FlowCall) -> None:
