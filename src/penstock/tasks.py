@@ -441,7 +441,9 @@ def task(fn: Any = None, /, **options: Any) -> Any:
         retry_jitter_factor: spreads the delays by up to this part of them.
         persist_result: True writes the result to storage, False keeps it in memory only; by
             default small results are kept in the run's record and larger ones in storage.
-        result_storage, result_serializer, result_storage_key: where and how results are written.
+        result_storage, result_serializer: where and how results are written.
+        result_storage_key: a template for the name that a result is written under, over
+            `parameters`, `flow_run` and `task_run`; with one, it is written whatever its size.
         cache_result_in_memory: keep the value in memory after it was written.
         timeout_seconds: seconds after which a run is interrupted and is TimedOut.
         log_prints: log what the function prints; None takes the flow's.

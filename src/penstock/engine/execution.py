@@ -175,7 +175,8 @@ class Execution:
     def _make_factory(self, owner: Any) -> ResultFactory:
         settings = self.settings
         persist: bool | None = owner.persist_result
-        if persist is None and settings.results_persist_by_default:
+        key = getattr(owner, "result_storage_key", None)
+        if persist is None and (settings.results_persist_by_default or key is not None):
             persist = True
         kind = "flow" if owner is self.flow else "task"
         return ResultFactory(
@@ -184,7 +185,7 @@ class Execution:
             self.result_serializer if owner.result_serializer is None else owner.result_serializer,
             owner.cache_result_in_memory,
             settings.results_inline_limit_bytes,
-            getattr(owner, "result_storage_key", None),
+            key,
             f"{kind} {owner.name!r}",
         )
 
