@@ -210,6 +210,7 @@ def test_no_or_zero_seconds_are_no_timeout(given, kept):
 HOOKS = ["on_completion", "on_failure"]
 FLAGS = ["persist_result", "cache_result_in_memory", "log_prints", "refresh_cache"]
 
+
 def named(options):
     """Name a case, the same in every process: without the addresses of functions."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(options))[:60]
