@@ -137,9 +137,9 @@ def _execute(flow: Any, run_id: UUID, work: Callable[[], Any]) -> int:
                 _await(answer)
         except RunOwnedElsewhere:
             raise
-        except BaseException as error:
-            if _recorded(run_id) is None:
-                raise
+        except BaseException as error:  # noqa: BLE001 - reported; what was not recorded is raised
+            if not _is_recorded(run_id):
+                return _end_without_record(error)
             interrupted = isinstance(error, KeyboardInterrupt)
             if isinstance(error, (Exception, Abort)) and not signals:
                 complain(error)
@@ -188,12 +188,23 @@ def _termination_noted() -> Generator[list[int]]:
         signal.signal(signal.SIGTERM, former)
 
 
-def _recorded(run_id: UUID) -> FlowRun | None:
-    """Give the record of a run that broke; none if it was never made, or cannot be read."""
+def _is_recorded(run_id: UUID) -> bool:
+    """Tell whether there is a record of a run that broke, and it can be read."""
     try:
-        return get_store().read_flow_run(run_id)
+        get_store().read_flow_run(run_id)
     except (ObjectNotFound, StoreError):
-        return None
+        return False
+    return True
+
+
+def _end_without_record(error: BaseException) -> int:
+    """End a run that was not recorded yet, or is not any more."""
+    if isinstance(error, TerminationSignal):
+        raise EndedBySignal(error.signal) from error
+    if not isinstance(error, Abort):
+        raise error
+    complain(error)
+    return EXIT_CRASHED
 
 
 def _title(run: FlowRun) -> str:

@@ -62,7 +62,7 @@ class SqliteDialect:
         self._writer = self._connect()
         try:
             self._guarded(self._make_schema)
-            self._check_revision()
+            self._guarded(self._check_revision)
         except BaseException:
             self._writer.close()
             raise
