@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from penstock import clock
 from penstock.exceptions import PenstockException, UpstreamTaskError
 from penstock.futures import PenstockFuture
 from penstock.records import TaskRunResult
@@ -49,7 +49,7 @@ class Inputs:
         self.sources: dict[str, list[UUID]] = {}
         self.active: set[str] = set()
         self.lists: dict[int, tuple[Any, list[Any]]] = {}
-        self.started = time.monotonic()
+        self.started = clock.monotonic()
 
     def task_inputs(self, names: Mapping[str, Any]) -> dict[str, list[TaskRunResult]]:
         """Give the inputs as they are recorded: for each parameter the task runs it comes from."""
