@@ -46,7 +46,7 @@ IN_FLOW = {
 @pytest.mark.parametrize("error", SIGNALS)
 @pytest.mark.parametrize("how", ["call", "state", "submit", "result"])
 def test_an_interrupt_crashes_the_run_and_its_flow(how, error, make, records, history):
-    made = make(error, retries=3, on_failure=[lambda *_: hooked.append(1)])
+    made = make(error, retries=3, on_failure=[lambda **_: hooked.append(1)])
     hooked = []
 
     @flow

@@ -404,7 +404,7 @@ class TestNotReady:
     def test_function_hooks_and_retries_are_not_touched(self, records):
         called = []
 
-        @task(retries=3, on_failure=[lambda *_: called.append("hook")])
+        @task(retries=3, on_failure=[lambda **_: called.append("hook")])
         def never(x):
             called.append("function")
 
