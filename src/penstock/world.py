@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -71,6 +72,11 @@ def use_world(world: World) -> Generator[World]:
         stand_in = former
 
 
+def process_time() -> float:
+    """Give the seconds for which this process has computed; a simulated one takes no time."""
+    return time.process_time() if stand_in is None else 0.0
+
+
 def start_thread(target: Callable[[], None], name: str) -> None:
     """Start a thread that does not keep the process from ending."""
     if stand_in is not None:
@@ -79,11 +85,23 @@ def start_thread(target: Callable[[], None], name: str) -> None:
         threading.Thread(target=target, name=name, daemon=True).start()
 
 
+WAIT_SLICE_S = 0.5
+"""The longest that a thread waits without looking whether a signal has come meanwhile."""
+
+
 def acquire(lock: LockType, timeout_s: float | None = None) -> bool:
     """Wait until somebody releases `lock`, at most `timeout_s` seconds; tell whether it was."""
     if stand_in is not None:
         return stand_in.acquire(lock, timeout_s)
-    return lock.acquire(timeout=-1 if timeout_s is None else timeout_s)
+    left_s = timeout_s
+    # A signal that comes just before the wait begins, or to another thread, does not end it: in
+    # one long wait Ctrl-C would be lost.
+    while left_s is None or left_s > WAIT_SLICE_S:
+        if lock.acquire(timeout=WAIT_SLICE_S):
+            return True
+        if left_s is not None:
+            left_s -= WAIT_SLICE_S
+    return lock.acquire(timeout=left_s)
 
 
 _forgetters: list[Callable[[], object]] = []

@@ -36,6 +36,7 @@ class Programs:
     """Starts programs, and sees to it that none outlives its test."""
 
     def __init__(self, folder, environment):
+        self.flows = FLOWS
         self.folder = folder
         self.environment = environment
         self.started = []
@@ -63,6 +64,18 @@ class Programs:
         """Wait for the end of a program that was started."""
         out, err = child.communicate(timeout=timeout_s)
         return Ended(child.returncode, out, err)
+
+    @staticmethod
+    def wait_until(child, line="up"):
+        """Wait until a program prints a line; give those that it printed before."""
+        before = []
+        for printed in child.stdout:
+            if printed == f"{line}\n":
+                return before
+            before.append(printed.removesuffix("\n"))
+        child.wait()
+        errors = child.stderr.read() if child.stderr else ""
+        raise AssertionError(f"ended with {child.returncode} before {line!r}: {before} {errors}")
 
     def close(self):
         for child in self.started:

@@ -11,6 +11,7 @@ import sys
 import time
 
 from ledger import note
+
 from penstock import flow, task
 from penstock.runtime import task_run
 from penstock.task_runners import ConcurrentTaskRunner
