@@ -49,6 +49,7 @@ class BaseTaskRunner:
     def __init__(self) -> None:
         self._started = False
         self._submitted: dict[Hashable, _Submitted] = {}
+        self._options: dict[str, Any] = {}
 
     @property
     def name(self) -> str:
@@ -170,7 +171,7 @@ class BaseTaskRunner:
     def __getstate__(self) -> dict[str, Any]:
         """Pickle a runner by its options; what is running stays here."""
         state = {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
-        return state | {"_options": getattr(self, "_options", {})}
+        return state | {"_options": self._options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make a runner that is not started."""
@@ -180,9 +181,9 @@ class BaseTaskRunner:
 
     def __eq__(self, other: object) -> bool:
         """Two runners of one class with the same options are equal."""
-        if type(self) is not type(other):
+        if not isinstance(other, BaseTaskRunner) or type(self) is not type(other):
             return NotImplemented
-        return getattr(self, "_options", None) == getattr(other, "_options", None)
+        return self._options == other._options
 
     def __hash__(self) -> int:
         """Hash by identity's stand-in: the class."""
