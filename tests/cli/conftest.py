@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 import textwrap
 from pathlib import Path
 from typing import NamedTuple
@@ -79,9 +83,39 @@ def penstock(project, capfd, monkeypatch):
     return penstock
 
 
-def command(*arguments):
-    """Give the whole command line of a command."""
+def command_line(*arguments):
     return [sys.executable, "-W", "error", "-m", "penstock", *map(str, arguments)]
+
+
+@pytest.fixture
+def command(project):
+    """Give the whole command line of a command."""
+    return command_line
+
+
+@pytest.fixture
+def in_terminal(project):
+    """Give a command in a terminal of so many columns; give what it shows there."""
+
+    def in_terminal(width, *arguments, **environment):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+        # Whoever runs the tests may have said how wide their own terminal is.
+        env = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+        env |= {"TERM": "xterm-256color"} | environment
+        child = subprocess.Popen(command_line(*arguments), stdin=theirs, stdout=theirs, env=env)
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 65536):
+                shown += part
+        except OSError:  # Linux says so when the other end is closed
+            pass
+        os.close(ours)
+        assert child.wait(timeout=30) == 0
+        return shown.decode().replace("\r\n", "\n")
+
+    return in_terminal
 
 
 @pytest.fixture
@@ -90,7 +124,7 @@ def process(project):
 
     def process(*arguments, **environment):
         done = subprocess.run(
-            command(*arguments),
+            command_line(*arguments),
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -110,7 +144,7 @@ def started(project):
 
     def started(*arguments, **environment):
         child = subprocess.Popen(
-            command(*arguments),
+            command_line(*arguments),
             env=os.environ | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

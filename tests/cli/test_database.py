@@ -6,7 +6,6 @@ import os
 import pty
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -151,11 +150,11 @@ def test_where_nobody_can_be_asked_it_takes_yes(project, process, penstock):
 
 
 @pytest.mark.parametrize(("answer", "left"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
-def test_somebody_is_asked(project, penstock, answer, left):
+def test_somebody_is_asked(command, penstock, answer, left):
     small()
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
-        [sys.executable, "-m", "penstock", "db", "reset"],
+        command("db", "reset"),
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

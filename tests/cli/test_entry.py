@@ -57,15 +57,16 @@ def test_every_command_has_help(penstock, arguments):
 def test_no_command_is_a_question_for_help(penstock, arguments):
     ended = penstock(*arguments)
 
-    assert "Usage: penstock" in ended.out + ended.err
-    assert "Error" not in ended.err
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("Usage: penstock")
+    assert "Commands:" in ended.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["runn"], "No such command 'runn'. Did you mean 'run'? See `penstock --help`."),
-        (["run"], "Missing argument 'PATH[:FLOW]'. See `penstock run --help`."),
+        (["run"], "Missing argument 'PATH'. See `penstock run --help`."),
         (
             ["flow-run", "inspect"],
             "Missing argument 'RUN'. See `penstock flow-run inspect --help`",
@@ -268,7 +269,7 @@ def loaded(code):
 @pytest.mark.parametrize(
     ("arguments", "forbidden"),
     [
-        (["--help"], ["sqlalchemy", "pydantic", "asyncio", "penstock.engine", "penstock.store"]),
+        (["--help"], ["sqlalchemy", "pydantic", "asyncio", "rich.table", "penstock.store"]),
         (["flow-run", "ls"], ["sqlalchemy", "pydantic", "asyncio", "alembic", "penstock.engine"]),
         (["flow-run", "ls", "--limit", "3", "--json"], ["sqlalchemy", "pydantic", "rich.table"]),
         (["db", "path"], ["sqlalchemy", "pydantic", "asyncio", "rich.table"]),

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
-import struct
 import subprocess
-import sys
-import termios
 from datetime import UTC, datetime
 
 import pytest
@@ -45,28 +40,6 @@ def broken():
 def run(of, *args):
     """Run a flow and give the run's id."""
     return str(of(*args, return_state=True).state_details.flow_run_id)
-
-
-def command(*arguments):
-    return [sys.executable, "-W", "error", "-m", "penstock", *map(str, arguments)]
-
-
-def in_terminal(width, *arguments, **environment):
-    """Give what a command shows in a terminal of `width` columns."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-    env = os.environ | {"TERM": "xterm-256color"} | environment
-    child = subprocess.Popen(command(*arguments), stdin=theirs, stdout=theirs, env=env)
-    os.close(theirs)
-    shown = b""
-    try:
-        while part := os.read(ours, 65536):
-            shown += part
-    except OSError:  # Linux says so when the other end is closed
-        pass
-    os.close(ours)
-    assert child.wait(timeout=30) == 0
-    return shown.decode().replace("\r\n", "\n")
 
 
 # -- ls -------------------------------------------------------------------------------------------
@@ -151,7 +124,7 @@ def test_numbers_that_json_lacks_are_null(penstock):
 
 
 @pytest.mark.parametrize("width", [20, 60, 80, 120])
-def test_the_id_is_whole_however_narrow_the_terminal(width, project):
+def test_the_id_is_whole_however_narrow_the_terminal(in_terminal, width):
     run_id = run(halves, 1)
 
     shown = re.sub(r"\x1b\[[\d;]*m", "", in_terminal(width, "flow-run", "ls"))
@@ -164,7 +137,7 @@ def test_the_id_is_whole_however_narrow_the_terminal(width, project):
 
 
 @pytest.mark.parametrize("verb", ["inspect", "logs"])
-def test_narrow_terminals_show_everything(verb, project):
+def test_narrow_terminals_show_everything(in_terminal, verb):
     run(broken)
 
     shown = in_terminal(24, "flow-run", verb, "-")
@@ -172,7 +145,7 @@ def test_narrow_terminals_show_everything(verb, project):
     assert "ZeroDivisionError" in shown.replace("\n", "").replace(" ", "")
 
 
-def test_colours_are_for_terminals_that_want_them(project, process):
+def test_colours_are_for_terminals_that_want_them(in_terminal, process):
     run(halves, 1)
 
     assert "\x1b[" in in_terminal(120, "flow-run", "ls")
@@ -193,7 +166,7 @@ def test_a_pipe_gets_whole_lines(project, process):
     "arguments",
     [("flow-run", "ls"), ("flow-run", "ls", "--json"), ("flow-run", "logs", "-"), ("--help",)],
 )
-def test_a_pipe_that_closes_early(project, arguments):
+def test_a_pipe_that_closes_early(command, arguments):
     run(halves, 1)
     ours, theirs = os.pipe()
     os.close(ours)

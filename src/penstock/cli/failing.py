@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
-import traceback
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.exceptions import PenstockException, PenstockSignal, ScriptError
 
@@ -54,6 +51,8 @@ def show_tracebacks(*, wanted: bool) -> None:
 def complain(error: BaseException) -> None:
     """Say on stderr what went wrong and what to do."""
     if _Showing.tracebacks:
+        import traceback
+
         warn("".join(traceback.format_exception(error)).rstrip())
     warn(explain(error))
 
@@ -72,14 +71,8 @@ def explain(error: BaseException) -> str:
         return _explain_script(error)
     if isinstance(error, (CommandError, PenstockException, PenstockSignal)):
         return f"Error: {error}"
-    in_words = getattr(error, "format_message", None)
-    if callable(in_words):  # typer's, for what was typed
-        context = getattr(error, "ctx", None)
-        command = getattr(context, "command_path", None) or "penstock"
-        what = str(in_words())
-        end = "" if what.endswith((".", "?")) else "."
-        # Without a word where it has shown the help already.
-        return f"Error: {what}{end} See `{command} --help`." if what else ""
+    if callable(getattr(error, "format_message", None)):
+        return _explain_typed(error)
     if type(error).__name__ == "Abort" and type(error).__module__.startswith(("typer", "click")):
         return "Nothing was changed."
     if isinstance(error, OSError):
@@ -88,6 +81,17 @@ def explain(error: BaseException) -> str:
         f"Error: {type(error).__name__}: {error}\n"
         "This is unexpected: repeat the command with --debug, and report what it shows."
     )
+
+
+def _explain_typed(error: Any) -> str:
+    """Explain what typer has to say of the arguments."""
+    what = str(error.format_message())
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return what
+    context = getattr(error, "ctx", None)
+    command = getattr(context, "command_path", None) or "penstock"
+    end = "" if what.endswith((".", "?")) else "."
+    return f"Error: {what}{end} See `{command} --help`."
 
 
 def _explain_script(error: ScriptError) -> str:
@@ -112,8 +116,12 @@ def _explain_script(error: ScriptError) -> str:
 
 def _users_lines(error: BaseException) -> Iterator[tuple[str, int | None, str]]:
     """Give the lines of the user's own code that led to an error, the innermost last."""
+    # Imported where a file is broken: a command that works needs neither.
+    import sysconfig
+    import traceback
+
     foreign = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
-    foreign.append(str(Path(__file__).parents[1]))
+    foreign.append(__file__.rpartition("cli")[0])
     for frame in traceback.extract_tb(error.__traceback__):
         is_foreign = any(frame.filename.startswith(folder) for folder in foreign if folder)
         if not is_foreign and not frame.filename.startswith("<"):
