@@ -124,7 +124,7 @@ def _parts(name: str, value: Any, inputs: Inputs) -> Any:
         return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
     for module in _MODELS:
         main = sys.modules.get(module)
-        if main is not None and isinstance(value, main.BaseModel):
+        if main is not None and main.BaseModel in kind.__mro__:
             extras: dict[str, Any] = getattr(value, "__pydantic_extra__", None) or {}
             return [*value.__dict__.values(), *extras.values()]
     if inputs.asks_iterators and isinstance(value, Iterator):
