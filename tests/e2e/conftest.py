@@ -7,7 +7,7 @@ import random
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,9 +103,17 @@ class Database:
                 raise
 
     def write(self, statement, values=()):
-        """Change a row, as another program would."""
+        """Change rows, as another program would; give how many."""
         with closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
-            assert connection.execute(statement, values).rowcount == 1
+            return connection.execute(statement, values).rowcount
+
+    @contextmanager
+    def held(self):
+        """Keep everybody else from writing while the block lasts."""
+        with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
+            connection.execute("begin immediate")
+            yield
+            connection.execute("rollback")
 
     def counts(self, table):
         """Give how many runs there are of each state, by name."""
