@@ -77,7 +77,8 @@ def run(
     """Run a flow here, and say how it ended.
 
     The exit code is 0 if the run completed, 1 if it failed, 2 if it could not begin, 3 if it
-    crashed, 4 if it was cancelled, and 5 if it is paused.
+    crashed, 4 if it was cancelled, and 5 if it is paused. Ctrl-C and SIGTERM make the run crash,
+    and end this command as they end any other.
     """
     from penstock.cli.running import run_flow
 
