@@ -22,12 +22,14 @@ from penstock.context import get_run_context
 from penstock.futures import PenstockFuture
 from penstock.store import get_store
 from penstock.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
+from penstock.testing import Simulation
 from penstock.utilities.annotations import quote
 
 REPETITIONS = 200
 REPETITIONS_PER_TEST = 20
 FLOWS_AT_ONCE = 4
 TIME_LIMIT_S = 30
+SIMULATIONS = 100
 
 LEAF, ADD, MAP, TASK, FLOW = "leaf", "add", "map", "task", "flow"
 CALL, SUBMIT, CALL_ASYNC, SUBMIT_ASYNC = "call", "submit", "call async", "submit async"
@@ -205,11 +207,17 @@ def runner_of(random):
     return ConcurrentTaskRunner(max_workers=random.choice((1, 1, 2, 3, 8)))
 
 
-def run_one(seed, outcomes):
-    """Run the flow of one seed, and note whether it gave what it should."""
+def draw_flow(seed):
+    """Draw a flow: give it, and the sum that it is to compute."""
     random = Random(seed)
     node = draw(random, random.randint(3, 6))
     root = random.choice((subflow, async_subflow)).with_options(task_runner=runner_of(random))
+    return root, node
+
+
+def run_one(seed, outcomes):
+    """Run the flow of one seed, and note whether it gave what it should."""
+    root, node = draw_flow(seed)
     try:
         value = asyncio.run(root(node)) if root.isasync else root(node)
     except BaseException as error:  # noqa: BLE001 - shown by the thread that waits
@@ -247,3 +255,17 @@ def test_flows_side_by_side_come_to_their_end(first):
         "select state_name from flow_run union all select state_name from task_run"
     )
     assert {name for (name,) in left} == {"Completed"}
+
+
+@pytest.mark.parametrize("seed", range(SIMULATIONS))
+def test_the_same_in_a_simulation(seed, tmp_path):
+    root, node = draw_flow(seed)
+    simulation = Simulation(seed, tmp_path / "simulated.db")
+    try:
+        life = simulation.run(root, {"node": node})
+        simulation.recorder.finish()
+    finally:
+        simulation.close()
+
+    assert life.answer() == repr(value_of(node))
+    assert simulation.violations == []

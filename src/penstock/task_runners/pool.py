@@ -9,10 +9,10 @@ more for each worker that waits for another run.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from penstock import clock, world
 from penstock.task_runners.timers import timers
 from penstock.task_runners.waiting import ThreadGate, this_thread
 
@@ -59,13 +59,20 @@ class WorkerPool:
         """Run `work` on a thread as soon as one is free. It must not raise."""
         with self._lock:
             self._queue.append(work)
+            running = self._running()
+            if running >= self._limit:
+                # One of them takes it when it is done with what it has, or is about to wait.
+                return
             if self._idle:
                 self._idle.pop().release()
-                return
-            if self._workers - self._away < min(self._limit, FIRST_WORKERS):
+            elif running < FIRST_WORKERS:
                 self._start_worker()
-            elif not self._watching and self._workers - self._away < self._limit:
+            elif not self._watching:
                 self._watch()
+
+    def _running(self) -> int:
+        """Give how many workers are at work, or about to be: neither away nor idle."""
+        return self._workers - self._away - len(self._idle)
 
     def close(self) -> None:
         """Let the threads end when the queue is empty. Does not wait for them."""
@@ -79,8 +86,11 @@ class WorkerPool:
         """Let another worker in for the one that calls this, which is about to wait."""
         with self._lock:
             self._away += 1
-            if self._queue and not self._idle and self._workers - self._away < self._limit:
-                self._start_worker()
+            if self._queue and self._running() < self._limit:
+                if self._idle:
+                    self._idle.pop().release()
+                else:
+                    self._start_worker()
 
     def end_blocking(self) -> None:
         """Take the worker that calls this back; one too many leaves when it is free."""
@@ -94,13 +104,11 @@ class WorkerPool:
     def _start_worker(self) -> None:
         self._workers += 1
         self._started += 1
-        threading.Thread(
-            target=self._work, name=f"{self._name}-{self._started}", daemon=True
-        ).start()
+        world.start_thread(self._work, f"{self._name}-{self._started}")
 
     def _watch(self) -> None:
         self._watching = True
-        begun = (time.monotonic(), time.process_time(), self._taken)
+        begun = (clock.monotonic(), world.process_time(), self._taken)
         timers().call_later(PATIENCE_S, lambda: self._grow(*begun))
 
     def _grow(self, since: float, cpu_before_s: float, taken_before: int) -> None:
@@ -108,17 +116,19 @@ class WorkerPool:
             self._watching = False
             if not self._queue:
                 return
-            waited_s = time.monotonic() - since
-            if waited_s < BUSY_PATIENCE_S and time.process_time() - cpu_before_s > waited_s / 2:
+            waited_s = clock.monotonic() - since
+            used_s = world.process_time() - cpu_before_s
+            if waited_s < BUSY_PATIENCE_S and used_s > waited_s / 2:
                 # This process computes: its workers may be slow for that, and not be blocked.
                 self._watching = True
                 timers().call_later(
                     PATIENCE_S, lambda: self._grow(since, cpu_before_s, taken_before)
                 )
                 return
-            room = self._limit - (self._workers - self._away)
+            running = self._running()
+            room = self._limit - running
             # Workers that hold on to what they have are blocked: they wait, and do not compute.
-            if self._taken - taken_before < (self._workers - self._away) / 2:
+            if self._taken - taken_before < running / 2:
                 for _ in range(min(room, len(self._queue), self._workers)):
                     self._start_worker()
             if room > 0:
@@ -133,7 +143,7 @@ class WorkerPool:
         wake.acquire()
         while True:
             with self._lock:
-                if self._workers - self._away > self._limit:
+                if self._running() > self._limit:
                     self._workers -= 1
                     return
                 if self._queue:
@@ -146,7 +156,7 @@ class WorkerPool:
                     self._idle.append(wake)
                     work = None
             if work is None:
-                wake.acquire()
+                world.acquire(wake)
             else:
                 work()
                 # Kept until the next one otherwise, with all that it holds.

@@ -146,6 +146,7 @@ class Simulation:
         """Call a flow in a new process. Points are counted from 0, each before or after an effect.
 
         Parameters:
+            flow: the flow, or any function that runs some.
             parameters: what to call it with, by name.
             die_at: the point at which the process dies.
             fail_at: the point at which the store fails, once, if it is before a commit.
@@ -172,7 +173,8 @@ class Simulation:
             self._settings, None, None, source="a simulation"
         )
         process.context.run(set_settings_in_force, settings)
-        process.live(lambda: process.run_async(call) if flow.isasync else call())
+        is_async = getattr(flow, "isasync", False)
+        process.live(lambda: process.run_async(call) if is_async else call())
         self.recorder.end_process(process.number)
         return process.life
 

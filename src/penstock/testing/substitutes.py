@@ -1,4 +1,4 @@
-"""What a simulated process has instead of timers, a pool of threads, and an event loop."""
+"""What a simulated process has instead of timers, event loops, and a part of its pools."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import asyncio
 import heapq
 import itertools
 import selectors
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from penstock.engine.drivers.simulated import Ended
+from penstock.task_runners.pool import WorkerPool
 from penstock.task_runners.timers import Timer
-from penstock.task_runners.waiting import this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,55 +55,18 @@ class Timers:
                 call()
 
 
-class Pool:
-    """Threads for what tasks do: one for each piece of work, but no more than a limit at once."""
+class Pool(WorkerPool):
+    """The pool of real life; its threads may take up work before whoever gives it goes on."""
 
     def __init__(self, scheduler: Scheduler, max_workers: int) -> None:
+        super().__init__(max_workers)
         self._scheduler = scheduler
-        self._limit = max_workers
-        self._queue: deque[Callable[[], None]] = deque()
-        self._working = 0
-        self._fresh = 0
-        self._away = 0
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Do `work` on a thread as soon as there is room."""
-        self._queue.append(work)
-        self._fill()
-        # It may be taken up before the one that submits it does anything more.
-        self._scheduler.pause()
-
-    def close(self) -> None:
-        """Do what was submitted, and then nothing more."""
-
-    def begin_blocking(self) -> None:
-        """Let another one in for the thread that calls this, which is about to wait."""
-        self._away += 1
-        self._fill()
-
-    def end_blocking(self) -> None:
-        """Take the thread that calls this back."""
-        self._away -= 1
-
-    def abandon(self) -> None:
-        """Give one thread up that cannot be stopped."""
-        self.begin_blocking()
-
-    def _fill(self) -> None:
-        if self._scheduler.ending is not None:
-            return
-        while len(self._queue) > self._fresh and self._working - self._away < self._limit:
-            self._working += 1
-            self._fresh += 1
-            self._scheduler.start(self._work, "worker")
-
-    def _work(self) -> None:
-        this_thread.employer = self
-        self._fresh -= 1
-        while self._queue and self._working - self._away <= self._limit:
-            self._queue.popleft()()
+        """Do `work` on a thread as soon as one is free."""
+        super().submit(work)
+        if self._scheduler.ending is None:
             self._scheduler.pause()
-        self._working -= 1
 
 
 class _Selector(selectors.BaseSelector):
