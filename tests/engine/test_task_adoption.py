@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from penstock import flow, task, unmapped
+from penstock import flow, get_client, task, unmapped
 from penstock.exceptions import MissingResult
+from penstock.states import Completed, Failed
 from penstock.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 from penstock.utilities.annotations import quote
 
@@ -403,3 +405,41 @@ def test_a_result_that_cannot_be_read_any_more(adds, executed, records, penstock
         return "gone"
 
     assert executions(2, work) == [[1], "gone"]
+
+
+# -- results that are not there -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("persist", [None, True, False])
+def test_a_value_that_could_not_be_recorded_is_made_again(persist, executed, records):
+    @task(persist_result=persist)
+    def locks():
+        executed["locks"] += 1
+        return threading.Lock()
+
+    first, second = executions(2, lambda _: locks())
+
+    assert type(first) is type(second) is type(threading.Lock())
+    assert executed["locks"] == 2
+    assert len(records.task_runs()) == 1
+
+
+@pytest.mark.parametrize(("persist", "count"), [(None, 1), (True, 1), (False, 2)])
+def test_a_run_that_was_completed_by_hand(persist, count, executed, records):  # spec 3.12, step 5
+    @task(persist_result=persist)
+    def fails():
+        executed["fails"] += 1
+        raise ValueError("boom")
+
+    @flow
+    def runs():
+        return "by hand" if fails(return_state=True).is_completed() else Failed()
+
+    assert runs(return_state=True).is_failed()
+    with get_client(sync_client=True) as client:
+        client.set_task_run_state(records.task_run().id, Completed(), force=True)
+
+    state = runs.resume(records.flow_run().id, return_state=True)
+
+    assert executed["fails"] == count
+    assert state.is_completed() is (count == 1)

@@ -35,6 +35,8 @@ from penstock.utilities.collections import LEAF_TYPES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from penstock.records import TaskRun
+
 _COMPLETED = StateType.COMPLETED
 _RUNNING = StateType.RUNNING
 _logger = logging.getLogger("penstock.task_runs")
@@ -154,13 +156,8 @@ def _begin(call: TaskCall, context: TaskRunContext) -> Steps[State]:
         except Exception as error:  # noqa: BLE001 - a user's function: it fails, it does not crash
             yield from propose(call, Running())
             return (yield from _finish(call, context, Outcome(error=error), has_key=False))
-    if (
-        task.persist_result
-        and run.state is not None
-        and run.state.type is _COMPLETED
-        and not isinstance(run.state.data, BaseResult)
-    ):
-        # Completed by hand, without a result: it is not to be executed again.
+    if task.persist_result is not False and _was_completed_by_hand(run):
+        # Without a result: it is not to be executed again.
         return (yield from propose(call, Completed(data=UnknownResult()), force=True))
     running = State(type=_RUNNING, name="Running", timestamp=clock.now())
     if details is not None:
@@ -169,6 +166,14 @@ def _begin(call: TaskCall, context: TaskRunContext) -> Steps[State]:
     if state.type is not _RUNNING:
         yield from _after_cached(call, context, state)
     return state
+
+
+def _was_completed_by_hand(run: TaskRun) -> bool:
+    """Tell such a run from one whose result could not be recorded, which has to run again."""
+    state, history = run.state, run.history
+    if state is None or state.type is not _COMPLETED or isinstance(state.data, BaseResult):
+        return False
+    return len(history) < 2 or history[-2].type is not _RUNNING  # noqa: PLR2004 - the one before
 
 
 def _wait_and_run_again(call: TaskCall, state: State) -> Steps[State]:
