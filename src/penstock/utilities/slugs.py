@@ -52,6 +52,7 @@ wasp weasel whale wildcat wolf wolverine wombat woodpecker wren yak zebra
 ADJECTIVES: tuple[str, ...] = tuple(_ADJECTIVES.split())
 ANIMALS: tuple[str, ...] = tuple(_ANIMALS.split())
 
+
 def random_slug() -> str:
     """Return an adjective and an animal joined by a hyphen; names can come twice.
 
