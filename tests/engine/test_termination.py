@@ -164,13 +164,19 @@ def test_a_program_may_go_on_after_it(start, records):
 
 def test_sigterm_while_a_task_runs(start, records):
     process = start("""
+        import threading
+
+        begun = threading.Event()
+
         @task
         def sleeps():
+            begun.wait()
             ready()
             time.sleep(60)
 
         @task
         def spins():
+            begun.set()
             while True:
                 time.sleep(0.01)
 
