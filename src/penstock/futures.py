@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.exceptions import WouldDeadlock
 from penstock.states import State, state_result
-from penstock.task_runners.waiting import block
+from penstock.task_runners.waiting import block_for_user
 from penstock.utilities.annotations import quote
 from penstock.utilities.collections import StopVisiting, visit_collection
 
@@ -204,10 +204,10 @@ def _wait_for(future: PenstockFuture, timeout: float | None) -> None:
     future.add_done_callback(lambda _future: released.release())
     loops = sys.modules.get("penstock.task_runners.loops")
     if loops is None:
-        block(released, timeout)
+        block_for_user(released, timeout)
     else:
         with loops.blocking_this_loop():
-            block(released, timeout)
+            block_for_user(released, timeout)
 
 
 def _refuse_deadlock(future: PenstockFuture) -> None:

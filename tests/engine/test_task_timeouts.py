@@ -10,6 +10,7 @@ import time
 import pytest
 
 from penstock import flow, task
+from penstock.futures import resolve_futures_to_data
 from penstock.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 
 LIMIT_S = 0.05
@@ -440,20 +441,59 @@ def test_what_is_recorded_in_it_is_not_cut_in_half(how, records, history):
     )
 
 
-@HOW
-def test_waiting_for_a_future_is_interrupted(how, let_go):
-    waits = task(lambda: let_go.wait(60), name="waits")
+WAITS = {
+    "result": lambda slow: slow.submit().result(),
+    "wait": lambda slow: slow.submit().wait(),
+    "state of a submission": lambda slow: slow.submit(return_state=True),
+    "states of a map": lambda slow: slow.map([1], return_state=True),
+    "map over it": lambda slow: gives.map(slow.submit()),
+    "call with it": lambda slow: gives(slow.submit()),
+    "call that waits for it": lambda slow: gives(1, wait_for=[slow.submit()]),
+    "subflow with it": lambda slow: passes(slow.submit()),
+    "in a collection": lambda slow: resolve_futures_to_data([slow.submit()]),
+}
 
-    @task(timeout_seconds=LIMIT_S)
-    def outer():
-        waits.submit().result()
+
+@task
+def gives(x):
+    return x
+
+
+@flow
+def passes(x):
+    return x
+
+
+@HOW
+@pytest.mark.parametrize("wait", WAITS)
+def test_waiting_for_another_run_is_interrupted(wait, how, let_go):
+    slow = task(lambda x=1: let_go.wait(60) and [x], name="slow")
+    outer = task(lambda: WAITS[wait](slow), name="outer", timeout_seconds=LIMIT_S)
 
     def work():
         state = how(outer)
+        assert not let_go.is_set()
         let_go.set()
         return state
 
     assert run(work).name == "TimedOut"
+
+
+@HOW
+def test_what_a_sequential_runner_runs_is_interrupted_with_its_caller(how):
+    begun = []
+    inner = computes.with_options(name="inner", timeout_seconds=0)
+
+    @task(timeout_seconds=LIMIT_S)
+    def outer():
+        while True:
+            begun.append(1)
+            inner.submit()
+
+    state = run(lambda: how(outer), task_runner=SequentialTaskRunner)
+
+    assert state.name == "TimedOut"
+    assert begun == [1]
 
 
 def test_waiting_for_a_retry_is_not_the_functions_time(records):

@@ -434,7 +434,10 @@ def _submit(
         steps = begin_task_run(call)
         if by_async:
             return choosing.drive_submitted_async(steps, call, future, return_type)
-        future.set_state(inline.drive(steps))
+        state = inline.drive(steps)
+        future.set_state(state)
+        if call.crash is not None:
+            choosing.reraise_cancellation(call.crash, state)
         return future if return_type == "future" else future.state
     call.context = contextvars.copy_context()
     start_in_background(call, future, runner, by_async=by_async)

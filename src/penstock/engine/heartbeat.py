@@ -8,10 +8,13 @@ fork.
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 from penstock import clock, world
+from penstock.context import FlowRunContext
 from penstock.exceptions import StoreError
 from penstock.settings import get_current_settings
 from penstock.states import StateType
@@ -51,6 +54,10 @@ class Heartbeat:
         """Keep its lease no longer: the run is over here."""
         with self._lock:
             self._executions.discard(execution)
+
+    def executions_at_fork(self) -> list[Execution]:
+        """Give what was executed when this process was forked: the lock may be held for ever."""
+        return list(self._executions)
 
     def _run(self, interval_s: float) -> None:
         while True:
@@ -108,6 +115,21 @@ _heartbeat = Heartbeat()
 def heartbeat() -> Heartbeat:
     """Give this process's heartbeat."""
     return _heartbeat
+
+
+def _leave_runs_to_parent() -> None:
+    for execution in _heartbeat.executions_at_fork():
+        execution.stopped = (
+            "This process was forked from the one that executes the flow run. The run is its"
+            " parent's to go on with: its tasks cannot be called here. Flows can."
+        )
+    context = FlowRunContext.variable.get()
+    if context is not None:
+        FlowRunContext.variable.set(context.copy(is_over=True))
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_leave_runs_to_parent)
 
 
 def _after_fork() -> None:

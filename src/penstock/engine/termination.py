@@ -9,6 +9,7 @@ from __future__ import annotations
 import _signal  # pyright: ignore[reportMissingImports] - it has no stubs
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
@@ -107,17 +108,33 @@ class _Handlers:
 
     def remove(self) -> None:
         self.count -= 1
-        if self.count:
-            return
-        _critical.held = None
+        if self.count == 0:
+            _critical.held = None
+            self.put_back()
+            if self.terminated:
+                os.kill(os.getpid(), _SIGTERM)
+
+    def put_back(self) -> None:
         _set_handler(_SIGTERM, signal.SIG_DFL if self.former_term is None else self.former_term)
         if self.former_int is signal.default_int_handler:
             _set_handler(_SIGINT, self.former_int)
-        if self.terminated:
-            os.kill(os.getpid(), _SIGTERM)
 
 
 _handlers = _Handlers()
+
+
+def _after_fork() -> None:
+    # The flow runs are the parent's. A child, of a pool say, ends by a signal as any other does.
+    global _critical, _handlers, _main_thread_id  # noqa: PLW0603 - the child's own from here on
+    _main_thread_id = threading.get_ident()
+    _critical = _Critical()
+    if _handlers.count > 0:
+        _handlers.put_back()
+        _handlers = _Handlers()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class capture_signals:  # noqa: N801 - used like a function, in a `with`
@@ -128,11 +145,13 @@ class capture_signals:  # noqa: N801 - used like a function, in a `with`
     """
 
     __slots__ = ("_installed",)
+    _installed: _Handlers | None
 
     def __enter__(self) -> Self:
         """Put the handlers in place."""
-        self._installed = threading.get_ident() == _main_thread_id
-        if self._installed:
+        self._installed = None
+        if threading.get_ident() == _main_thread_id:
+            self._installed = _handlers
             _handlers.install()
         return self
 
@@ -143,5 +162,5 @@ class capture_signals:  # noqa: N801 - used like a function, in a `with`
         trace: TracebackType | None,
     ) -> None:
         """Put the former handlers back; send SIGTERM on if it came."""
-        if self._installed:
+        if self._installed is _handlers:
             _handlers.remove()

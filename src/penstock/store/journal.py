@@ -129,21 +129,27 @@ class Journal:
 
     def exclusively(self, work: Callable[[], T]) -> T:
         """Do `work`, which uses the database by itself, while nobody else commits."""
-        gate = Write((), None)
-        with self._lock:
-            if self._leading:
-                turn = gate.done = threading.Lock()
-                turn.acquire()
-                self._gates.append(gate)
-            else:
-                self._leading = True
-                turn = None
-        if turn is not None:
-            world.acquire(turn)
+        self.hold()
         try:
             return work()
         finally:
-            self._lead()
+            self.release()
+
+    def hold(self) -> None:
+        """Wait for one's turn, and let nobody commit until `release`."""
+        gate = Write((), None)
+        with self._lock:
+            if not self._leading:
+                self._leading = True
+                return
+            turn = gate.done = threading.Lock()
+            turn.acquire()
+            self._gates.append(gate)
+        turn.acquire()
+
+    def release(self) -> None:
+        """Let others commit again; what has arrived meanwhile is committed first."""
+        self._lead()
 
     def submit(self, write: Write) -> None:
         """Commit a write and call its `then`; in this thread, or in the one that is committing."""

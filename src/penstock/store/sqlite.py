@@ -5,6 +5,7 @@ All that is SQLite's own is here: pragmas, busy retries, the transaction, making
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock import clock
-from penstock.exceptions import StoreTooNew, StoreTooOld, StoreUnusable
+from penstock.exceptions import StoreError, StoreTooNew, StoreTooOld, StoreUnusable
 from penstock.store import statements as sql
 from penstock.store.errors import explain, is_busy
 from penstock.store.journal import Fence, FenceLost, Write
@@ -66,9 +67,9 @@ class SqliteDialect:
         except BaseException:
             self._writer.close()
             raise
-        self._reader: sqlite3.Connection | None = None
+        self._reader: Any = None
         self._reader_lock = threading.Lock()
-        self._begin = self._writer.cursor().execute
+        self._begin: Callable[..., Any] = self._writer.cursor().execute
 
     # -- opening ------------------------------------------------------------------------------
 
@@ -87,6 +88,10 @@ class SqliteDialect:
                 " PENSTOCK_HOME to a folder that this user may write to."
             )
             raise StoreUnusable(message) from error
+        if not self.path.exists():
+            # For this user alone, and so what SQLite puts beside it. What goes wrong, it says.
+            with contextlib.suppress(OSError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
 
     def _connect(self) -> sqlite3.Connection:
         def connect() -> sqlite3.Connection:
@@ -134,7 +139,6 @@ class SqliteDialect:
                 for statement in script.split(";"):
                     connection.execute(statement)
                 connection.execute("insert into alembic_version values (?)", (SCHEMA_REVISION,))
-                self.path.chmod(0o600)
             connection.execute("commit")
         except BaseException:
             _roll_back(connection)
@@ -163,6 +167,25 @@ class SqliteDialect:
         self._writer.close()
         if self._reader is not None:
             self._reader.close()
+        self.refuse(f"The store {str(self.path)!r} is closed.")
+
+    def refuse(self, message: str) -> None:
+        """Raise a `StoreError` with this message from now on, whatever is asked."""
+
+        def execute(*_arguments: Any) -> Any:
+            raise StoreError(message)
+
+        self._begin = execute
+        self._reader_lock = threading.Lock()
+        self._reader = _Refusing(execute)
+
+    def hold(self) -> None:
+        """Let nobody read until `release`."""
+        self._reader_lock.acquire()
+
+    def release(self) -> None:
+        """Let others read again."""
+        self._reader_lock.release()
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -269,6 +292,16 @@ class SqliteDialect:
             # Not all at once again: each waits for a part of it that only chance decides.
             clock.sleep(pause_s * int.from_bytes(os.urandom(2), "big") / 65_536)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+
+class _Refusing:
+    """Stands in for a connection that must not be used any more."""
+
+    def __init__(self, execute: Callable[..., Any]) -> None:
+        self.execute = execute
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def _statement_of(row: tuple[str, tuple[Any, ...]]) -> str:

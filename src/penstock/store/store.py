@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,13 +35,20 @@ def sqlite_path(url: str) -> Path:
     Raises:
         StoreError: the URL is not understood.
     """
+    path = url[len(_SQLITE) :]
+    if url.startswith(_SQLITE) and path in ("", ":memory:"):
+        message = (
+            f"PENSTOCK_STORE_URL={url!r} names no file, and the records need one. Give sqlite:///"
+            " and a path, for example sqlite:////home/me/.penstock/penstock.db."
+        )
+        raise StoreError(message)
     if not url.startswith(_SQLITE):
         message = (
             f"PENSTOCK_STORE_URL={url!r} is not understood. Give sqlite:/// and a path, for"
             " example sqlite:////home/me/.penstock/penstock.db (four slashes: an absolute path)."
         )
         raise StoreError(message)
-    return Path(url[len(_SQLITE) :]).expanduser()
+    return Path(path).expanduser()
 
 
 class Store:
@@ -65,6 +74,26 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self._dialect.close()
+
+    def hold(self) -> None:
+        """Let nobody write or read until `release`: no transaction is under way then."""
+        self.journal.hold()
+        self._dialect.hold()
+
+    def release(self) -> None:
+        """Let others write and read again."""
+        self._dialect.release()
+        self.journal.release()
+
+    def leave_to_parent(self) -> None:
+        """Refuse everything in a forked child: the connections are its parent's."""
+        self._dialect.refuse(
+            f"This process was forked from the one that uses the store {str(self.path)!r} for a"
+            " flow run: that run is its parent's to write. Call flows in the child, or give the"
+            " parent what the child has made."
+        )
+        self.journal = Journal(self._dialect)
+        self.commit = self.journal.commit
 
     def write(self, statement: str, values: tuple[Any, ...] = ()) -> None:
         """Run one named write in a transaction."""
@@ -244,3 +273,34 @@ def _after_fork() -> None:
 
 
 world.at_new_process(_after_fork)
+
+
+_held: list[Store] = []
+
+
+def _before_fork() -> None:
+    # What is inherited in the middle of a transaction would look locked to the child for ever.
+    _opening.acquire()
+    for store in _stores.values():
+        store.hold()
+        _held.append(store)
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().release()
+    _opening.release()
+
+
+def _after_fork_in_child() -> None:
+    _held.clear()
+    for store in _kept_for_the_parent:
+        store.leave_to_parent()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

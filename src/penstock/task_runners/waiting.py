@@ -161,6 +161,18 @@ def block_for_work(
             gate.waits_for = None
 
 
+def block_for_user(lock: LockType, timeout_s: float | None = None) -> bool:
+    """Wait as `block` does, but so that this thread may be interrupted, whoever's code waits."""
+    gate = this_thread.gate
+    if gate is None or gate.in_user_code:
+        return block(lock, timeout_s)
+    try:
+        gate.leave_engine()
+        return block(lock, timeout_s)
+    finally:
+        gate.enter_engine()
+
+
 def block(lock: LockType, timeout_s: float | None = None) -> bool:
     """Wait until somebody releases `lock`, at most `timeout_s` seconds; tell whether it was."""
     limit = None if timeout_s is None else min(max(timeout_s, 0.0), threading.TIMEOUT_MAX)
