@@ -5,18 +5,14 @@ simulation (`drivers`). The stages have the names that the field knows (section 
 """
 
 from penstock.engine.continuing import create_and_begin_subflow_run
-from penstock.engine.entering import (
-    begin_task_map,
-    enter_flow_run_engine_from_flow_call,
-    enter_task_run_engine,
-    resume_flow_run_here,
-)
+from penstock.engine.flow_calls import enter_flow_run_engine_from_flow_call, resume_flow_run_here
 from penstock.engine.flow_runs import (
     begin_flow_run,
     create_then_begin_flow_run,
     orchestrate_flow_run,
     report_flow_run_crashes,
 )
+from penstock.engine.task_calls import begin_task_map, enter_task_run_engine
 from penstock.engine.task_runs import (
     begin_task_run,
     orchestrate_task_run,

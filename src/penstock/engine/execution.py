@@ -288,6 +288,13 @@ class Execution:
         """Give the counts of all runs that decide a flow which returns nothing."""
         return StateGroup.from_counts(self.tally)
 
+    def refuse_when_stopped(self) -> None:
+        """Let nothing begin in a run that was stopped: raise why."""
+        if self.stopped is not None:
+            if self.stopped == TIMED_OUT:
+                raise TimeoutError(self.stopped)
+            raise Abort(self.stopped)
+
     def stop(self, reason: str) -> None:
         """Let nothing more begin, and interrupt what runs: the flow run is over."""
         if self.stopped is None:

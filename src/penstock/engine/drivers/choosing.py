@@ -10,16 +10,19 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from penstock import logging as run_logging
+from penstock.logging.printing import ensure_print_is_patched
 from penstock.settings import get_current_settings
 from penstock.states import State, state_result
 from penstock.store import get_store
 from penstock.store import statements as sql
+from penstock.task_runners.waiting import this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from penstock.context import FlowRunContext
     from penstock.engine.effects import Steps
+    from penstock.engine.execution import Execution
     from penstock.engine.task_transitions import TaskCall
     from penstock.futures import PenstockFuture
 
@@ -33,9 +36,15 @@ def is_loading_script() -> bool:
     return loading is not None and loading.is_loading.get()
 
 
-def log_prints_by_default() -> bool:
-    """Give what applies to a flow that does not say whether prints are logged."""
-    return get_current_settings().logging_log_prints
+def log_prints(own: bool | None, parent: Execution | None) -> bool:  # noqa: FBT001
+    """Tell whether prints of a run are logged, by its own option, its parent's or the setting."""
+    inherited: bool = (
+        get_current_settings().logging_log_prints if parent is None else parent.log_prints
+    )
+    is_logged = inherited if own is None else own
+    if is_logged:
+        ensure_print_is_patched()
+    return is_logged
 
 
 def flush_logs() -> None:
@@ -69,7 +78,20 @@ def reraise_cancellation(crash: BaseException, state: State) -> None:
         raise crash
 
 
-def _value(state: State, return_type: str) -> Any:
+def through_gate(work: Callable[[], Any]) -> Any:
+    """Run the engine's code so that a deadline of this thread does not interrupt it."""
+    gate = this_thread.gate
+    if gate is None:
+        return work()
+    gate.enter_engine()
+    try:
+        return work()
+    finally:
+        gate.leave_engine()
+
+
+def value_of(state: State, return_type: str) -> Any:
+    """Give what a call returns: the state, or the value that it stands for."""
     return state if return_type == "state" else state_result(state)
 
 
@@ -79,7 +101,7 @@ async def drive_flow_async(steps: Steps[State], return_type: str, *, is_root: bo
     from penstock.engine.termination import capture_signals
 
     if not is_root:
-        return _value(await asynchronous.drive(steps), return_type)
+        return value_of(await asynchronous.drive(steps), return_type)
     with capture_signals():
         try:
             state = await asynchronous.drive(steps)
@@ -87,7 +109,7 @@ async def drive_flow_async(steps: Steps[State], return_type: str, *, is_root: bo
             flush_last_words()
             raise
         flush_logs()
-    return _value(state, return_type)
+    return value_of(state, return_type)
 
 
 async def drive_task_async(steps: Steps[State], call: TaskCall, return_type: str) -> Any:
@@ -97,7 +119,7 @@ async def drive_task_async(steps: Steps[State], call: TaskCall, return_type: str
     state = await asynchronous.drive(steps)
     if call.crash is not None:
         reraise_cancellation(call.crash, state)
-    return _value(state, return_type)
+    return value_of(state, return_type)
 
 
 async def drive_autonomous_async(
