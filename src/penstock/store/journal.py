@@ -145,7 +145,7 @@ class Journal:
             turn = gate.done = threading.Lock()
             turn.acquire()
             self._gates.append(gate)
-        turn.acquire()
+        world.acquire(turn)
 
     def release(self) -> None:
         """Let others commit again; what has arrived meanwhile is committed first."""
