@@ -11,6 +11,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Self
 
+from penstock import world
 from penstock.states import State, exception_to_crashed_state
 from penstock.task_runners.calls import Call, Outcome
 from penstock.task_runners.waiting import block
@@ -71,7 +72,7 @@ class BaseTaskRunner:
 
     def dispatch(self, work: Callable[[], None]) -> None:
         """Run a piece of penstock's own work in this process, on a thread that may block."""
-        threading.Thread(target=work, name="penstock-dispatch", daemon=True).start()
+        world.start_thread(work, "penstock-dispatch")
 
     def run_limited(self, call: Call, done: Callable[[Outcome], None]) -> None:
         """Make a call of limited time on the worker that this runs on."""

@@ -29,6 +29,7 @@ from flow_run r join flow f on f.id = r.flow_id order by r.id"""  # noqa: S608 -
 READ_FENCES = "select id, fence from flow_run"
 
 EXECUTED_AGAIN = "What is recorded Completed with a result is not executed again"
+OTHER_INPUTS = "What is recorded Completed is reached again with the inputs it had"
 COMMITTED_FIRST = "A value is committed before it is handed over"
 LEGAL = "Every history is legal"
 APPEND_ONLY = "A history is only appended to"
@@ -56,6 +57,7 @@ class _Execution(NamedTuple):
     process: int
     flow_run_id: UUID | None
     key: tuple[str, str]
+    fingerprint: bytes | None
 
 
 class _Snapshot(NamedTuple):
@@ -111,14 +113,16 @@ class Recorder:
                 self._note(EXECUTED_AGAIN, process, f"flow {call.flow.name}")
             return
         key = (run.task_key, run.dynamic_key)
-        self._executions.append(_Execution(process, run.flow_run_id, key))
+        execution = _Execution(process, run.flow_run_id, key, run.fingerprint)
+        self._executions.append(execution)
         if run.flow_run_id is None:
             return
         rows = self._store.read(READ_TASK_RUN_BY_KEY, (run.flow_run_id.bytes, *key))
         for former in map(task_run_from_row, rows):
             if _is_done(former):
-                same = "the same" if former.fingerprint == run.fingerprint else "other"
-                self._note(EXECUTED_AGAIN, process, f"{name} {key}, with {same} inputs")
+                is_same = former.fingerprint == run.fingerprint
+                promise = EXECUTED_AGAIN if is_same else OTHER_INPUTS
+                self._note(promise, process, f"{name} {key}")
 
     def committed(self, process: int, effect: Commit) -> None:
         """Note who has written with which token."""
@@ -171,7 +175,9 @@ class Recorder:
         # A subflow that has failed begins anew, as another run, and so does what it has called.
         begins_anew = any(place[:length] in now.failed for length in range(2, len(place)))
         if done is not None and (done.flow_run_id == execution.flow_run_id or not begins_anew):
-            self._note(EXECUTED_AGAIN, execution.process, f"{done.name} {place}")
+            is_same = done.fingerprint == execution.fingerprint
+            promise = EXECUTED_AGAIN if is_same else OTHER_INPUTS
+            self._note(promise, execution.process, f"{done.name} {place}")
 
     def finish(self) -> None:
         """Make sure that every history is legal, and every run over."""

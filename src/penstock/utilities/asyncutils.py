@@ -7,6 +7,8 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
+from penstock import world
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Coroutine
@@ -114,7 +116,6 @@ async def run_sync_in_worker_thread(fn: Callable[P, R], *args: P.args, **kwargs:
     """
     import asyncio
     import contextvars
-    import threading
 
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[R] = loop.create_future()
@@ -129,7 +130,7 @@ async def run_sync_in_worker_thread(fn: Callable[P, R], *args: P.args, **kwargs:
             _report(loop, _finish, outcome, value)
 
     name = f"penstock-{getattr(fn, '__name__', 'worker')}"
-    threading.Thread(target=work, name=name, daemon=True).start()
+    world.start_thread(work, name)
     return await outcome
 
 
