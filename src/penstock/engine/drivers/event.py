@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penstock.engine.effects import Effect, Steps
-    from penstock.engine.task_transitions import TaskCall
     from penstock.futures import PenstockFuture
     from penstock.states import State
     from penstock.task_runners import BaseTaskRunner, Call, Outcome
@@ -43,9 +42,11 @@ class Drive:
         runner: where its calls are made.
         future: what is told the final state.
         loop: the event loop for calls of async functions.
+        begin: makes the generator of the call.
     """
 
     __slots__ = (
+        "_begin_run",
         "_call",
         "_commits",
         "_future",
@@ -60,13 +61,15 @@ class Drive:
 
     def __init__(
         self,
-        task_call: TaskCall,
+        task_call: Any,
         runner: BaseTaskRunner,
-        future: PenstockFuture,
+        future: Any,
         loop: Any,
+        begin: Callable[[Any], Steps[Any]] = begin_task_run,
     ) -> None:
         self._task_call = task_call
-        self._steps: Steps[State] | None = None
+        self._begin_run = begin
+        self._steps: Steps[Any] | None = None
         self._runner = runner
         self._future = future
         self._loop = loop
@@ -139,7 +142,7 @@ class Drive:
         """Resume the generator, and go on while its effects are done at once."""
         steps = self._steps
         if steps is None:
-            steps = begin_task_run(self._task_call)
+            steps = self._begin_run(self._task_call)
             if world.stand_in is not None:
                 steps = world.stand_in.observe(steps)
             self._steps = steps

@@ -13,7 +13,7 @@ from penstock.task_runners.waiting import block_for_work, this_thread
 
 if TYPE_CHECKING:
     from penstock.engine.effects import Steps
-    from penstock.task_runners import Outcome
+    from penstock.task_runners import Call, Outcome
 
 T = TypeVar("T")
 
@@ -46,13 +46,17 @@ def _after_throw(steps: Steps[Any], effect: Any) -> Any:
 
 
 def _invoke(effect: Invoke) -> Outcome:
-    call = effect.call
+    return invoke(effect.call)
+
+
+def invoke(call: Call) -> Outcome:
+    """Make a call and wait for it here; on another thread where this one cannot be interrupted."""
     if call.is_async:
         from penstock.task_runners import loops
 
         return loops.run_blocking(call)
     if call.timeout_s and not _interrupts_here():
-        return _invoke_elsewhere(effect)
+        return _invoke_elsewhere(call)
     return perform(call)
 
 
@@ -63,7 +67,7 @@ def _interrupts_here() -> bool:
     return can_interrupt_in_place()
 
 
-def _invoke_elsewhere(effect: Invoke) -> Outcome:
+def _invoke_elsewhere(call: Call) -> Outcome:
     """Call on another thread, so that this one goes on when the time is over."""
     from penstock.task_runners.local import run_on_spare_thread
 
@@ -74,8 +78,6 @@ def _invoke_elsewhere(effect: Invoke) -> Outcome:
     def done(outcome: Outcome) -> None:
         outcomes.append(outcome)
         finished.release()
-
-    call = effect.call
 
     def stop() -> None:
         if call.deadline is not None:
