@@ -12,6 +12,8 @@ from penstock.task_runners import perform
 from penstock.task_runners.waiting import block_for_work, this_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from penstock.engine.effects import Steps
     from penstock.task_runners import Call, Outcome
 
@@ -22,27 +24,40 @@ def drive(steps: Steps[T]) -> T:
     """Run a generator of effects to its end and give what it returns."""
     if world.stand_in is not None:
         steps = world.stand_in.observe(steps)
+    return advance(steps, _DO).value
+
+
+def advance(
+    steps: Steps[Any],
+    do: Mapping[type, Callable[[Any], Any]],
+    answer: Any = None,
+    error: BaseException | None = None,
+) -> Any:
+    """Run a generator until it is over, or wants an effect that is not among those to be done.
+
+    Parameters:
+        steps: the generator.
+        do: how each kind of effect is done.
+        answer: what the effect that it waits for has given.
+        error: what that one has raised instead.
+
+    Returns:
+        The effect; of a generator that is over its `StopIteration`, which has what it returned.
+    """
     send = steps.send
-    answer: Any = None
     try:
         while True:
-            effect = send(answer)
+            effect = send(answer) if error is None else steps.throw(error)
+            error = None
+            done = do.get(type(effect))
+            if done is None:
+                return effect
             try:
-                answer = _DO[type(effect)](effect)
-            except BaseException as error:  # noqa: BLE001 - a port's failure is the generator's
-                effect = steps.throw(error)
-                answer = _after_throw(steps, effect)
+                answer = done(effect)
+            except BaseException as caught:  # noqa: BLE001 - a port's failure is the generator's
+                answer, error = None, caught
     except StopIteration as stop:
-        return stop.value
-
-
-def _after_throw(steps: Steps[Any], effect: Any) -> Any:
-    """Do the effect that the generator yielded in answer to an exception."""
-    while True:
-        try:
-            return _DO[type(effect)](effect)
-        except BaseException as error:  # noqa: BLE001 - likewise
-            effect = steps.throw(error)
+        return stop
 
 
 def _invoke(effect: Invoke) -> Outcome:
