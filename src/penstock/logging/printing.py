@@ -2,6 +2,7 @@
 
 `print` is replaced once for the process, by a function that looks at the run it is called in:
 the context says whether that run's prints are logged, so runs beside it are not disturbed.
+Code that is in no recorded run says itself by which logger: `prints_logged_by`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import os
 import sys
 import threading
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from penstock.context import FlowRunContext, TaskRunContext
 from penstock.logging.run_loggers import get_run_logger
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Generator
 
 _lock = threading.RLock()
@@ -24,6 +27,8 @@ _inside = threading.local()
 _original = builtins.print
 _patched_for_good = False
 _patches_open = 0
+_given: ContextVar[tuple[logging.Logger, object] | None] = ContextVar("prints", default=None)
+"""The logger that prints go to, and the innermost run for whose code that was said."""
 
 
 def print_as_log(
@@ -43,9 +48,9 @@ def print_as_log(
         flush: As for `print`; for a log it means nothing.
     """
     context = TaskRunContext.variable.get() or FlowRunContext.variable.get()
+    logger = None if context is not None and context.log_prints else _given_logger(context)
     if (
-        context is None
-        or not context.log_prints
+        (logger is None and (context is None or not context.log_prints))
         or file not in (None, sys.stdout, sys.stderr)
         # A log handler may print: that is no print of the run's.
         or getattr(_inside, "logging", False)
@@ -55,10 +60,35 @@ def print_as_log(
     text = (" " if sep is None else sep).join(map(str, args)) + (end or "")
     _inside.logging = True
     try:
-        logger = get_run_logger(context)
-        logger.info(text.rstrip(), stacklevel=2)
+        if logger is None:
+            get_run_logger(context).info(text.rstrip(), stacklevel=2)
+        elif not text.isspace():
+            logger.info("%s", text.rstrip(), stacklevel=2)
     finally:
         _inside.logging = False
+
+
+def _given_logger(context: object) -> logging.Logger | None:
+    given = _given.get()
+    return given[0] if given is not None and given[1] is context else None
+
+
+@contextmanager
+def prints_logged_by(logger: logging.Logger) -> Generator[None]:
+    """Have what the block prints logged by `logger`, where no run logs it that logs its prints.
+
+    `print` has to be replaced: see `ensure_print_is_patched`. Runs that begin in the block log
+    their prints as they do elsewhere. Blank prints are left out.
+
+    Args:
+        logger: What logs each print, at INFO.
+    """
+    context = TaskRunContext.variable.get() or FlowRunContext.variable.get()
+    token = _given.set((logger, context))
+    try:
+        yield
+    finally:
+        _given.reset(token)
 
 
 def ensure_print_is_patched() -> None:
