@@ -12,7 +12,7 @@ from penstock.graph.ambient import context
 from penstock.graph.cache_validators import content_hash
 from penstock.graph.results import Result, ResultNotImplementedError
 from penstock.graph.runner import hold_interruptions
-from penstock.graph.signals import ENDRUN, LOOP, SUCCESS, PrefectStateSignal, TaskTimeoutSignal
+from penstock.graph.signals import ENDRUN, LOOP, SUCCESS, TaskTimeoutSignal
 from penstock.graph.state import (
     Cached,
     Failed,
@@ -84,11 +84,8 @@ class TaskExecution(TaskSteps):
             return looped
         if not isinstance(error, Exception) or context.get("raise_on_exception"):
             raise error
-        self.logger.error(
-            "Task %r: Exception encountered during task execution!",
-            self._full_name,
-            exc_info=error,
-        )
+        text = "Task %r: Exception encountered during task execution!"
+        self.logger.error(text, self._full_name, exc_info=error)
         return Failed(message=f"Error during execution of task: {error!r}", result=error)
 
     @property

@@ -255,8 +255,8 @@ class TaskRunner(TaskChecks, TaskExecution):
             with live(context):
                 if self.logger.isEnabledFor(_DEBUG) and context.get("task_loop_count") is None:
                     self.logger.debug("Task %r: Starting task run...", context["task_full_name"])
-                for name, call in steps:
-                    call(getattr(self, name), run, self)
+                for step, call in steps:
+                    call(getattr(self, step), run, self)
             return Checked(run.state, run.inputs)
         except (ENDRUN, PrefectStateSignal) as end:
             final = end.state
@@ -326,7 +326,7 @@ class TaskRunner(TaskChecks, TaskExecution):
         if isinstance(known, logging.Logger):
             return known
         # Not by getLogger, which would keep one for each child as long as the process lives.
-        logger = logging.Logger(name)
+        logger = logging.Logger(name)  # noqa: LOG001 - see above
         logger.parent = own
         return logger
 
@@ -354,7 +354,7 @@ class TaskRunner(TaskChecks, TaskExecution):
     def check_task_is_looping(
         self,
         state: State,
-        inputs: Inputs | None = None,
+        inputs: Inputs | None = None,  # noqa: ARG002 - as for the other steps
         upstream_states: UpstreamStates | None = None,
         context: dict[str, Any] | None = None,
     ) -> State:
