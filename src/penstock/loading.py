@@ -13,7 +13,7 @@ import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from penstock.exceptions import MissingFlowError, ScriptError, UnspecifiedFlowError
 from penstock.results.scripts import register_script_module, script_module_name
@@ -27,10 +27,21 @@ is_loading: ContextVar[bool] = ContextVar("is_loading", default=False)
 
 
 class LoadableFlow:
-    """What the loaders look for: a flow, whose class is above this room."""
+    """What the loaders look for: a flow, whose class is above this room.
+
+    Attributes:
+        name: the flow's.
+        is_graph: it was declared as a graph, and is no decorated function.
+    """
 
     name: str
+    is_graph: ClassVar[bool] = False
     _entrypoint: str | None
+
+    @property
+    def module_name(self) -> str | None:
+        """Give the name of the module that the flow was made in, where that is known."""
+        return getattr(getattr(self, "fn", None), "__module__", None)
 
 
 @contextmanager
@@ -189,11 +200,18 @@ def load_module(name: str) -> ModuleType:
 
 
 def flows_in(module: ModuleType) -> list[Any]:
-    """Give all flows that a module has a name for, each once."""
-    found: list[Any] = []
-    for value in vars(module).values():
-        if isinstance(value, LoadableFlow) and not any(value is other for other in found):
-            found.append(value)
+    """Give all flows that a module has a name for, decorated ones and graphs, each once."""
+    return list(named_flows_in(module).values())
+
+
+def named_flows_in(module: ModuleType) -> dict[str, Any]:
+    """Give all flows of a module by the first variable that holds them."""
+    found: dict[str, Any] = {}
+    known: set[int] = set()
+    for variable, value in vars(module).items():
+        if isinstance(value, LoadableFlow) and id(value) not in known:
+            known.add(id(value))
+            found[variable] = value
     return found
 
 
@@ -238,10 +256,10 @@ def load_flow_from_entrypoint(entrypoint: str) -> Any:
     for part in name.split("."):
         found = getattr(found, part, None)
     if not isinstance(found, LoadableFlow):
-        flows = [flow.__name__ for flow in flows_in(module)]
+        flows = ", ".join(named_flows_in(module))
         message = (
             f"There is no flow {name!r} in {getattr(module, '__file__', module.__name__)!r}."
-            f" Flows there: {', '.join(flows) or 'none'}."
+            f" Flows there: {flows or 'none'}."
         )
         raise MissingFlowError(message)
     value = cast("Any", found)
@@ -282,7 +300,7 @@ def load_flow_from_text(script_contents: str, flow_name: str) -> Any:
 def select_flow(
     flows: Iterable[Any], flow_name: str | None = None, from_message: str | None = None
 ) -> Any:
-    """Choose the one flow that is there, or the one of a name (or function name).
+    """Choose the one flow that is there, or the one of a name (or its function's name).
 
     Parameters:
         flows: to choose from.
@@ -297,12 +315,15 @@ def select_flow(
     names = ", ".join(sorted({repr(flow.name) for flow in choice}))
     where = f" {from_message}" if from_message else ""
     if not choice:
-        message = f"No flows found{where}. Decorate a function with @flow."
+        message = (
+            f"No flows found{where}. Decorate a function with @flow, or declare a graph with"
+            " penstock.graph.Flow."
+        )
         raise MissingFlowError(message)
     if flow_name is not None:
         for of in ("name", "__name__"):
             for flow in choice:
-                if flow_name == getattr(flow, of):
+                if flow_name == getattr(flow, of, None):
                     return flow
         message = f"Flow {flow_name!r} not found{where}. Found: {names}."
         raise MissingFlowError(message)
@@ -321,12 +342,12 @@ def load_flow_argument_from_entrypoint(entrypoint: str, arg: str = "name") -> st
     """Read an argument of a flow's decorator from its source, without importing anything.
 
     Parameters:
-        entrypoint: `path.py:function` or `package.module.function`.
+        entrypoint: `path.py:function` or `package.module.function`; of a graph, the variable.
         arg: the argument. It may be a literal, or a name that the module gives a literal to.
 
     Returns:
-        Its value as text. Without one, or where only running the code could tell it: for `name`,
-        the name that is made from the function's; else none.
+        Its value as text. Without one, or where only running the code could tell it: for `name`
+        of a decorated flow, the name that is made from the function's; else none.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or this is no entrypoint.
@@ -348,16 +369,15 @@ def load_flow_argument_from_entrypoint(entrypoint: str, arg: str = "name") -> st
     function = _function_at(tree, name.split("."))
     for decorator in [] if function is None else function.decorator_list:
         target = decorator.func if isinstance(decorator, ast.Call) else decorator
-        label = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
-        if label != "flow":
+        if _label(target) != "flow":
             continue
-        keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
-        for keyword in keywords:
-            if keyword.arg == arg:
-                value = _literal(keyword.value, tree)
-                if value is not None:
-                    return str(value)
-        return name.rpartition(".")[2].replace("_", "-") if arg == "name" else None
+        value = _argument(decorator, arg, tree) if isinstance(decorator, ast.Call) else None
+        if value is None and arg == "name":
+            return name.rpartition(".")[2].replace("_", "-")
+        return value
+    graph = _graph_at(tree, name)
+    if graph is not None:
+        return _argument(graph, arg, tree)
     message = f"There is no flow {name!r} in {str(file)!r}."
     raise MissingFlowError(message)
 
@@ -371,6 +391,38 @@ def _function_at(tree: ast.AST, names: list[str]) -> ast.FunctionDef | ast.Async
         if len(names) > 1 and isinstance(node, ast.ClassDef) and node.name == names[0]:
             return _function_at(node, names[1:])
     return None
+
+
+def _graph_at(tree: ast.Module, variable: str) -> ast.Call | None:
+    """Find where a graph is made that a variable holds: `x = Flow(...)`, `with Flow(...) as x`."""
+    found: ast.expr | None = None
+    for node in ast.walk(tree):
+        pairs: list[tuple[ast.expr | None, ast.expr | None]] = []
+        if isinstance(node, ast.Assign):
+            pairs = [(target, node.value) for target in node.targets]
+        elif isinstance(node, ast.AnnAssign):
+            pairs = [(node.target, node.value)]
+        elif isinstance(node, ast.With):
+            pairs = [(item.optional_vars, item.context_expr) for item in node.items]
+        for target, value in pairs:
+            if isinstance(target, ast.Name) and target.id == variable:
+                found = value
+    is_graph = isinstance(found, ast.Call) and _label(found.func) == "Flow"
+    return cast("ast.Call", found) if is_graph else None
+
+
+def _label(node: ast.expr) -> str:
+    """Give the last part of a dotted name."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def _argument(call: ast.Call, arg: str, tree: ast.Module) -> str | None:
+    """Give an argument of a call as text; `name` may be given by place."""
+    given = [keyword.value for keyword in call.keywords if keyword.arg == arg]
+    if arg == "name":
+        given += call.args[:1]
+    value = _literal(given[0], tree) if given else None
+    return None if value is None else str(value)
 
 
 def _literal(node: ast.expr, tree: ast.Module) -> Any:
