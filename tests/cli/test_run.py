@@ -315,7 +315,7 @@ def test_a_value_that_does_not_fit_makes_a_failed_run(write, penstock, latest):
         ("gone", "There is neither a file nor a module 'gone'. Give a Python file, as in"),
         ("gone.module", "There is neither a file nor a module 'gone.module'."),
         ("gone.module:flow", "There is no module 'gone.module' to load a flow from."),
-        ("empty.py", "No flows found in 'empty.py'. Decorate a function with @flow."),
+        ("empty.py", "No flows found in 'empty.py'. Decorate a function with @flow, or "),
         ("empty", "No flows found in module 'empty'."),
         ("flows.py", "Found 7 flows in 'flows.py': 'With another name', 'fails', 'fine', "),
         ("flows.py:nothing", "Flow 'nothing' not found in 'flows.py'. Found: 'With another name'"),

@@ -16,6 +16,7 @@ from penstock.loading import (
     load_flow_from_entrypoint,
     load_module,
     load_script,
+    named_flows_in,
     select_flow,
 )
 
@@ -30,8 +31,8 @@ def load_target(target: str) -> Any:
 
     Parameters:
         target: `path/to/file.py`, `path/to/file.py:flow`, `package.module`,
-            `package.module:flow` or `package.module.flow`; the flow by its function's name or its
-            own, and only where there are several.
+            `package.module:flow` or `package.module.flow`; the flow by its function's name, the
+            variable of its graph, or its own name, and only where there are several.
 
     Raises:
         CommandError: there is no such file or module.
@@ -87,12 +88,13 @@ def _choose(module: ModuleType, name: str | None, where: str) -> str:
     """Give the attribute that has the wanted flow; without a name, the module's own is wanted."""
     if name is not None and isinstance(_attribute(module, name), LoadableFlow):
         return name
-    flows = flows_in(module)
+    named = named_flows_in(module)
     if name is None:
         # Those that it imports are for use in it.
-        flows = [flow for flow in flows if flow.fn.__module__ == module.__name__] or flows
-    flow = select_flow(flows, name, where)
-    return next(attribute for attribute, value in vars(module).items() if value is flow)
+        own = (module.__name__, None)
+        named = {key: flow for key, flow in named.items() if flow.module_name in own} or named
+    flow = select_flow(named.values(), name, where)
+    return next(variable for variable, value in named.items() if value is flow)
 
 
 def _attribute(module: ModuleType, name: str) -> Any:
@@ -126,15 +128,15 @@ def load_flow_of(run: FlowRun) -> Any:
         raise CommandError(message) from error
     except MissingFlowError as error:
         message = (
-            f"Flow {run.flow_name!r} is not at {run.entrypoint!r} any more. Call the function by"
-            f" its former name. {in_python}"
+            f"Flow {run.flow_name!r} is not at {run.entrypoint!r} any more. Give the function, or"
+            f" the graph's variable, its former name. {in_python}"
         )
         raise CommandError(message) from error
     if flow.name == run.flow_name:
         return flow
     # The run may be one of a variant that `with_options` made, beside the flow itself.
-    module = sys.modules[flow.fn.__module__]
-    for other in flows_in(module):
+    module = sys.modules.get(flow.module_name)
+    for other in [] if module is None else flows_in(module):
         if other.name == run.flow_name:
             return other
     message = (
