@@ -16,6 +16,7 @@ PenstockException
 ├─ NotPausedError, FlowPauseTimeout, FlowRunWaitTimeout           pausing and waiting
 ├─ IllegalTransition           (ValueError)                       a move that the rules forbid
 ├─ VisualizationUnsupportedError
+├─ MissingLibraryError         (ImportError)                      a library of an extra is missing
 ├─ WouldDeadlock               (RuntimeError)                     a wait that could never end
 └─ StoreError                                                     the record store
    ├─ StoreLocked              (TimeoutError)
@@ -177,6 +178,10 @@ class IllegalTransition(PenstockException, ValueError):
 
 class VisualizationUnsupportedError(PenstockException):
     """Something was used in a flow that cannot be drawn."""
+
+
+class MissingLibraryError(PenstockException, ImportError):
+    """What was asked for needs a library that is not installed; the message says which."""
 
 
 class WouldDeadlock(PenstockException, RuntimeError):

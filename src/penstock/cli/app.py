@@ -35,7 +35,11 @@ flow_run_app = typer.Typer(
 db_app = typer.Typer(
     help="The store that records all runs.", no_args_is_help=True, rich_markup_mode=None
 )
+graph_app = typer.Typer(
+    help="Look at flows that are declared as graphs.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(flow_run_app, name="flow-run")
+app.add_typer(graph_app, name="graph")
 app.add_typer(db_app, name="db")
 
 
@@ -129,6 +133,48 @@ def resume_run(flow_run: RunArgument) -> int:
     from penstock.cli.running import resume_flow_run
 
     return resume_flow_run(flow_run)
+
+
+@graph_app.command("show")
+def show_graph(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="A Python file or a module; with :FLOW after it where it has several graphs.",
+            show_default=False,
+        ),
+    ],
+    *,
+    format: Annotated[  # noqa: A002 - the option's name
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="mermaid, dot, svg, text, png or pdf; that of the file by default, else text.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write the drawing there.", show_default=False
+        ),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Show the states of this run's tasks: its id, its name, or - for the latest.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Draw a flow that is declared as a graph, as it is or with what became of a run."""
+    from penstock.cli.graphs import show_graph
+
+    show_graph(target, format, output, run)
 
 
 @db_app.command("path")

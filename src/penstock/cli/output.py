@@ -136,7 +136,7 @@ def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(Text(heading), overflow="fold")
     for row in rows:
         table.add_row(*map(_styled, row))
-    _render(table)
+    write_renderable(table)
 
 
 def write_runs(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -154,7 +154,7 @@ def write_runs(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         write_table(headings, rows)
         return
     for first, *others in rows:
-        _render(Text("  ").join(_styled(cell) for cell in others if cell))
+        write_renderable(Text("  ").join(_styled(cell) for cell in others if cell))
         write(f"  {first}\n")
 
 
@@ -175,7 +175,7 @@ def write_fields(fields: Iterable[tuple[str, str]]) -> None:
     for name, value in fields:
         if value:
             grid.add_row(Text(name), _styled(value))
-    _render(grid)
+    write_renderable(grid)
 
 
 def _console() -> Console:
@@ -186,7 +186,8 @@ def _console() -> Console:
     return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
 
-def _render(what: RenderableType) -> None:
+def write_renderable(what: RenderableType) -> None:
+    """Write what rich can show, in its colours where stdout is a terminal."""
     console = _console()
     with console.capture() as captured:
         console.print(what)

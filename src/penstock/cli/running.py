@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Coroutine
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from penstock.cli.failing import (
     EXIT_CANCELLED,
@@ -20,7 +21,7 @@ from penstock.cli.failing import (
 from penstock.cli.finding import find_flow_run
 from penstock.cli.output import duration, write
 from penstock.cli.ownership import ownership_of
-from penstock.cli.parameters import bind_parameters
+from penstock.cli.parameters import bind_parameters, graph_parameters
 from penstock.cli.targets import load_flow_of, load_target
 from penstock.engine import enter_flow_run_engine_from_flow_call
 from penstock.engine.termination import capture_signals
@@ -36,7 +37,7 @@ from penstock.states import StateType
 from penstock.store import get_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from types import FrameType
     from uuid import UUID
 
@@ -68,13 +69,20 @@ def run_flow(target: str, assignments: Sequence[str]) -> int:
         EndedBySignal: the run was interrupted.
     """
     flow = load_target(target)
-    parameters = bind_parameters(flow, assignments)
     run_id = new_id()
+    if flow.is_graph:
+        values = graph_parameters(flow, assignments)
+        return _execute(run_id, lambda: _run_graph(flow, values, run_id))
+    parameters = bind_parameters(flow, assignments)
     return _execute(
-        flow,
         run_id,
         lambda: enter_flow_run_engine_from_flow_call(flow, parameters, None, "state", run_id),
     )
+
+
+def _run_graph(flow: Any, parameters: dict[str, Any], run_id: UUID) -> None:
+    """Run a graph once, now, whatever its schedule says."""
+    flow.run(parameters=parameters, run_on_schedule=False, flow_run_id=str(run_id))
 
 
 def resume_flow_run(reference: str) -> int:
@@ -108,7 +116,9 @@ def resume_flow_run(reference: str) -> int:
         raise CommandError(message)
     _refuse_subflow(store, run)
     flow = load_flow_of(run)
-    return _execute(flow, run.id, lambda: flow.resume(run.id, return_state=True))
+    if flow.is_graph:
+        return _execute(run.id, lambda: flow.resume(run.id))
+    return _execute(run.id, lambda: flow.resume(run.id, return_state=True))
 
 
 def _refuse_subflow(store: Store, run: FlowRun) -> None:
@@ -127,14 +137,14 @@ def _refuse_subflow(store: Store, run: FlowRun) -> None:
         raise CommandError(message)
 
 
-def _execute(flow: Any, run_id: UUID, work: Callable[[], Any]) -> int:
+def _execute(run_id: UUID, work: Callable[[], Any]) -> int:
     """Execute a flow run and report how it ended, however that was."""
     interrupted = False
     with _termination_noted() as signals:
         try:
             answer = work()
-            if flow.isasync:
-                _await(answer)
+            if isinstance(answer, Coroutine):
+                _await(cast("Coroutine[Any, Any, Any]", answer))
         except RunOwnedElsewhere:
             raise
         except BaseException as error:  # noqa: BLE001 - reported; what was not recorded is raised
