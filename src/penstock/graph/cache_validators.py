@@ -1,8 +1,8 @@
 """Whether a task's former result may stand for a new one: the `cache_validator` of a task.
 
-A validator is called as `validator(state, inputs, parameters)` with the `Cached` state at hand, the
-task's inputs by name (bare values) and the flow's parameters by name, and returns True where the
-state may be used. It runs inside the task's context.
+A validator is called as `validator(state, inputs, parameters)` with the `Cached` state at hand,
+the task's inputs by name (bare values) and the flow's parameters by name, and returns True where
+the state may be used. It runs inside the task's context.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def all_parameters(state: Cached, inputs: Values, parameters: Values) -> bool:
 
 
 def partial_inputs_only(validate_on: Iterable[str] | None = None) -> CacheValidator:
-    """Make a validator that takes a cached result until it expires, for the same chosen inputs.
+    """Make a validator that takes a cached result until it expires, for some inputs.
 
     Parameters:
         validate_on: the names of the inputs that count; None for none of them.
@@ -118,7 +118,7 @@ def partial_inputs_only(validate_on: Iterable[str] | None = None) -> CacheValida
 
 
 def partial_parameters_only(validate_on: Iterable[str] | None = None) -> CacheValidator:
-    """Make a validator that takes a cached result until it expires, for the same chosen parameters.
+    """Make a validator that takes a cached result until it expires, for some parameters.
 
     Parameters:
         validate_on: the names of the flow's parameters that count; None for none of them.
@@ -222,7 +222,7 @@ def _has_hashes(values: Mapping[str, Any], hashes: Mapping[str, str]) -> bool:
 
 
 def _is_same(cached: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
-    """Compare values by name; what cannot say whether it is equal (an array) is compared by hash."""
+    """Compare values by name; arrays, which do not say whether they are equal, by their hash."""
     if cached.keys() != present.keys():
         return False
     return all(_is_equal(cached[name], value) for name, value in present.items())

@@ -1,7 +1,7 @@
 """The operators of tasks: `a + b`, `a > 1`, `a["key"]`, `a | b` put tasks and edges into the flow.
 
-`Task` inherits from this. The operators' own tasks are in `penstock.graph.operators`, which is above
-`Task` and therefore loaded when the first operator is used.
+`Task` inherits from this. The operators' own tasks are in `penstock.graph.operators`, which is
+above `Task` and therefore loaded when the first operator is used.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["TaskOperators"]
 class TaskOperators:
     """Python's operators on tasks, each of which makes a task that is bound into the active flow.
 
-    `==`, `!=`, `not` and `or` mean in Python what they mean for any object: tasks are compared, not
-    what they will give. For values there are `is_equal`, `is_not_equal`, `not_` and `or_`.
+    `==`, `!=`, `not` and `or` mean what they mean for any object: tasks are compared, not what
+    they will give. For values there are `is_equal`, `is_not_equal`, `not_` and `or_`.
 
     Example:
         >>> from penstock.graph import Flow, Parameter

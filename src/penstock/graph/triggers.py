@@ -1,8 +1,8 @@
 """Whether a task runs, by the states of what is upstream of it.
 
-A trigger is called with the states by edge, once all of them are finished (`manual_only` and others
-may be called at any time by tests). It returns True to let the task run, or raises the signal whose
-state the task gets instead: TRIGGERFAIL, SKIP or PAUSE. A mapped upstream counts as its children.
+A trigger is called with the states by edge, once all of them are finished. It returns True to let
+the task run, or raises the signal whose state the task gets instead: TRIGGERFAIL, SKIP or PAUSE.
+A mapped upstream counts as its children.
 """
 
 from __future__ import annotations
@@ -210,7 +210,9 @@ class _Some:
         least = _threshold(self.at_least, len(states), 0)
         most = _threshold(self.at_most, len(states), len(states))
         if not least - _ROUNDING <= count <= most + _ROUNDING:
-            what = f"{count} of {len(states)} upstream tasks {self.verb}, not {least:g} to {most:g}"
+            what = (
+                f"{count} of {len(states)} upstream tasks {self.verb}, not {least:g} to {most:g}"
+            )
             raise _failure(self.__name__, what)
         return True
 
