@@ -100,7 +100,7 @@ class Runner:
                 f" {state_handlers!r}. Put a single one into a list."
             )
         self.state_handlers = state_handlers
-        self.context: dict[str, Any] = dict(context)
+        self.context: dict[str, Any] = context.flat()
         self.logger = _logger_named(type(self).__name__)
         self.transitions: list[tuple[State, float]] = []
         self._noted: State | None = None
@@ -120,9 +120,10 @@ class Runner:
         Returns:
             The state, and the context.
         """
-        while state is not None and state.is_meta_state():
-            state = state.state  # pyright: ignore[reportAttributeAccessIssue] - meta states have one
-        return Pending() if state is None else state, context
+        begun: Any = state
+        while begun is not None and begun.is_meta_state():
+            begun = begun.state
+        return Pending() if begun is None else begun, context
 
     def call_runner_target_handlers(
         self,

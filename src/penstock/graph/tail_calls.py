@@ -59,12 +59,13 @@ def tail_recursive(func: Callable[P, T]) -> Callable[P, T]:
         RecursionError: A call was asked for of a function that is not decorated: nobody would
             make it.
     """
+    function: Callable[..., T] = func
 
     @wraps(func)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+    def call(*args: Any, **kwargs: Any) -> T:
         while True:
             try:
-                return func(*args, **kwargs)
+                return function(*args, **kwargs)
             except RecursiveCall as request:
                 wanted = request.func
                 if getattr(wanted, _MARK, None) is not func:

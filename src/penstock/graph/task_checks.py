@@ -29,6 +29,7 @@ from penstock.graph.task_runner_base import (
     call_state_handlers,
     expanded,
     raw_values,
+    result_of,
     template_values,
 )
 
@@ -157,7 +158,7 @@ class TaskChecks(TaskSteps):
         for edge, upstream in upstream_states.items():
             key = edge.key
             if key is not None:
-                inputs[key] = upstream._result  # noqa: SLF001 - the result, and not its value
+                inputs[key] = result_of(upstream)
         if state.cached_inputs and isinstance(state, Pending):
             for key, result in state.cached_inputs.items():
                 if inputs.get(key, NoResult) == NoResult:
@@ -179,7 +180,7 @@ class TaskChecks(TaskSteps):
             if not state.map_states and state.n_map_states:
                 state.map_states = [None] * state.n_map_states
             state.cached_inputs = {
-                edge.key: upstream._result  # noqa: SLF001 - the result, and not its value
+                edge.key: result_of(upstream)
                 for edge, upstream in upstream_states.items()
                 if edge.key is not None
             }

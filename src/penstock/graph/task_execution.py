@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from types import GeneratorType
+from contextlib import suppress
+from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock
@@ -26,6 +27,7 @@ from penstock.graph.task_runner_base import (
     TaskSteps,
     call_state_handlers,
     raw_values,
+    result_of,
     template_values,
 )
 from penstock.logging.printing import ensure_print_is_patched, prints_logged_by
@@ -93,29 +95,37 @@ class TaskExecution(TaskSteps):
         return context.get("task_full_name", self.task.name)
 
     def _call_run(self, values: dict[str, Any]) -> Outcome:
-        """Call the task's `run` with the engine's means: its time limit, its interruptions."""
-        task = self.task
-        run = task.run
-        if task.log_stdout:
-            ensure_print_is_patched()
-            run = _printing_to(context.get("logger", task.logger), run)
+        """Call the task's `run`; what it awaits is run to its end, too."""
         held = hold_interruptions()
         try:
-            if not task.timeout:
-                return perform(Call(run, (), values))
-            limited = Call(
-                _in_this_context(run), (), values, timeout_s=task.timeout, name=self._full_name
-            )
-            # Where the call is made on another thread, the worker that waits for it is still the
-            # one that is counted: its pool must not take one more in its place.
-            employer, this_thread.employer = this_thread.employer, None
-            try:
-                return invoke(limited)
-            finally:
-                this_thread.employer = employer
+            outcome = self._call(self.task.run, values)
+            if type(outcome.value) is CoroutineType:
+                coroutine = outcome.value
+                outcome = self._call(_awaiting(coroutine), {})
+                with suppress(ValueError):  # its thread could not be stopped: it still runs
+                    coroutine.close()
+            return outcome
         finally:
             if held is not None:
                 held.leave_engine()
+
+    def _call(self, function: Callable[..., Any], values: dict[str, Any]) -> Outcome:
+        """Call a function of the task's by the engine's means, within the task's time."""
+        task = self.task
+        if task.log_stdout:
+            ensure_print_is_patched()
+            function = _printing_to(context.get("logger", task.logger), function)
+        if not task.timeout:
+            return perform(Call(function, (), values))
+        function = _in_this_context(function)
+        call = Call(function, (), values, timeout_s=task.timeout, name=self._full_name)
+        # Where the call is made on another thread, the worker that waits for it is still the one
+        # that is counted: its pool must not take one more in its place.
+        employer, this_thread.employer = this_thread.employer, None
+        try:
+            return invoke(call)
+        finally:
+            this_thread.employer = employer
 
     def _timed_out(self, error: BaseException | None) -> State:
         """Give the state of a task whose time was over."""
@@ -167,7 +177,7 @@ class TaskExecution(TaskSteps):
                 return state
             return Cached(
                 message=state.message,
-                result=state._result,  # noqa: SLF001 - the result, and not its value
+                result=result_of(state),
                 hashed_inputs={name: content_hash(each.value) for name, each in inputs.items()},
                 cached_result_expiration=clock.now() + cache_for,
                 cached_parameters=context.get("parameters"),
@@ -235,13 +245,33 @@ def _printing_to(logger: logging.Logger, run: Callable[..., Any]) -> Callable[..
 def _in_this_context(run: Callable[..., Any]) -> Callable[..., Any]:
     """Give `run` such that it finds the present ambient context on another thread, too."""
     here = threading.get_ident()
-    found = dict(context)
+    found = context.flat()
 
     def call(**values: Any) -> Any:
         if threading.get_ident() == here:
             return run(**values)
         with context(found):
             return _to_its_end(run(**values))
+
+    return call
+
+
+def _awaiting(coroutine: CoroutineType[Any, Any, Any]) -> Callable[[], Any]:
+    """Give a function that runs a coroutine to its end, on a thread and a loop of its own.
+
+    The ambient context belongs to a thread: on a loop that it shares with others, a task would
+    find theirs.
+    """
+    found = context.flat()
+
+    async def in_this_context() -> Any:
+        with context(found):
+            return await coroutine
+
+    def call() -> Any:
+        from penstock.task_runners import loops  # brings asyncio
+
+        return loops.run_in_own_loop(in_this_context)
 
     return call
 

@@ -25,6 +25,7 @@ from penstock.graph.state import (
 from penstock.graph.tail_calls import RecursiveCall, is_tail_recursive, tail_recursive
 from penstock.graph.task_checks import TaskChecks
 from penstock.graph.task_execution import TaskExecution
+from penstock.graph.task_runner_base import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -243,7 +244,7 @@ class TaskRunner(TaskChecks, TaskExecution):
         is_mapped_parent: bool,  # noqa: FBT001 - handed on
     ) -> Checked:
         """Take the task through some of the steps; what ends them early becomes its state."""
-        context = dict(context or live)
+        context = dict(context) if context else live.flat()
         map_index = context.setdefault("map_index", None)
         name = self.task.name
         context["task_full_name"] = name if map_index is None else f"{name}[{map_index}]"
@@ -261,7 +262,7 @@ class TaskRunner(TaskChecks, TaskExecution):
         except (ENDRUN, PrefectStateSignal) as end:
             final = end.state
         except Exception as error:
-            if (context or live).get("raise_on_exception") or live.get("raise_on_exception"):
+            if context.get("raise_on_exception") or live.get("raise_on_exception"):
                 raise
             message = f"Unexpected error while running {self!r}: {error!r}"
             self.logger.exception(message)
@@ -301,7 +302,7 @@ class TaskRunner(TaskChecks, TaskExecution):
             context["resume"] = True
         if "_loop_count" in state.context:
             context["task_loop_count"] = state.context.pop("_loop_count")
-            so_far = state._result  # noqa: SLF001 - the result, and not its value
+            so_far = result_of(state)
             if so_far.value is None and so_far.location is not None:
                 so_far = self.result.read(so_far.location)
             context["task_loop_result"] = so_far.value

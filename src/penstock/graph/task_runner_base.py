@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from penstock.graph.ambient import context
 from penstock.graph.results import Result
@@ -13,10 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from penstock.graph.edge import Edge
-    from penstock.graph.state import State
+    from penstock.graph.state import Mapped, State
     from penstock.graph.task import Task
 
-__all__ = ["TaskSteps", "call_state_handlers", "expanded", "raw_values", "template_values"]
+__all__ = [
+    "TaskSteps",
+    "call_state_handlers",
+    "expanded",
+    "raw_values",
+    "result_of",
+    "template_values",
+]
 
 
 class TaskSteps(Runner):
@@ -56,9 +63,18 @@ def expanded(upstream_states: Mapping[Edge, State]) -> Iterator[State | None]:
     """
     for edge, state in upstream_states.items():
         if state.is_mapped() and not edge.mapped:
-            yield from state.map_states  # pyright: ignore[reportAttributeAccessIssue] - has them
+            yield from cast("Mapped", state).map_states
         else:
             yield state
+
+
+def result_of(state: State) -> Result:
+    """Give a state's result, and not only its value.
+
+    Args:
+        state: The state.
+    """
+    return state._result  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - nothing public has it
 
 
 def raw_values(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,5 +94,5 @@ def template_values(inputs: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         inputs: The inputs as results.
     """
-    parameters = context.get("parameters")
-    return {**(parameters or {}), **context, **raw_values(inputs)}
+    parameters = context.get("parameters") or {}
+    return {**parameters, "config": context.config, **context.flat(), **raw_values(inputs)}
