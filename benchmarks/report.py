@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.rows import SHORT
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -59,7 +61,7 @@ def _cells(result: Measured) -> tuple[str, ...]:
 def _budget(row: Row) -> str:
     if not row.floor:
         return f"<= {row.budget:g} {row.unit}"
-    return f"<= {row.budget:g} x" if row.unit == "F1" else f"<= {row.budget:g} x {row.floor}"
+    return f"<= {row.budget:g} x" if row.floor == SHORT else f"<= {row.budget:g} x {row.floor}"
 
 
 def _shown(value: float | None, unit: str) -> str:

@@ -18,8 +18,8 @@ class Row:
     """One line of the table.
 
     `budget` is the largest median ratio that is still ok or, where there is no floor, the largest
-    median. `unit` is that of the measured figures: `us`, `ms`, `bytes`, or `F1` where they are
-    counted in floors. `count` is how many items one measurement covers. A measurement is repeated
+    median. `unit` is that of the measured figures: `us`, `ms`, `bytes`, or `F1` or `F2` where they
+    are counted in floors. `count` is how many items one measurement covers. A measurement is repeated
     `pairs` times in each of `rounds` fresh processes.
     """
 
@@ -58,6 +58,14 @@ ROWS: tuple[Row, ...] = (
         100_000, 3, 1),
     Row("memory-map", "memory kept per finished task run, {count} mapped", NONE, 600, "bytes",
         100_000, 3, 1),
+    Row("graph-pipeline", "a graph's task through its pipeline, without a store", NONE, 60, "us",
+        2_000, 3, 5),
+    Row("graph-chain", "a graph's task, recorded (chain of {count})", INSERT, 6.0, "us",
+        1_000, 3, 5),
+    Row("graph-map", "child of a mapped task in a graph, on threads ({count})", POOL, 6.0, "us",
+        10_000, 3, 3),
+    Row("graph-scale", "cost per child at {count} children against 1,000", SHORT, 1.3, "F2",
+        50_000, 3, 1),
     Row("import", "`import penstock`", START, 4.5, "ms", 1, 3, 7, is_whole_process=True),
     Row("script", "script with one flow and one task, whole process", START, 8.0, "ms",
         1, 3, 7, is_whole_process=True),

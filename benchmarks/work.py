@@ -17,7 +17,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.checks import check_recorded
 from benchmarks.floors import InsertFloor, pool_submit
@@ -288,6 +288,13 @@ def bench_memory_map(bench: Bench) -> list[Sample]:
     return [{"work": grown / (bench.count - LONG_WARM)}]
 
 
+def _graph_work() -> Any:
+    # Loaded for its own rows only: the others are to weigh and time a process without graphs.
+    from benchmarks import graph_work
+
+    return graph_work
+
+
 BENCHES: dict[str, Callable[[Bench], list[Sample]]] = {
     "chain": bench_chain,
     "async": bench_async,
@@ -298,6 +305,10 @@ BENCHES: dict[str, Callable[[Bench], list[Sample]]] = {
     "scale": bench_scale,
     "memory": bench_memory,
     "memory-map": bench_memory_map,
+    "graph-pipeline": lambda bench: _graph_work().bench_pipeline(bench),
+    "graph-chain": lambda bench: _graph_work().bench_chain(bench),
+    "graph-map": lambda bench: _graph_work().bench_map(bench),
+    "graph-scale": lambda bench: _graph_work().bench_scale(bench),
 }
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, overload
 
 from penstock import decorating as check
-from penstock.context import TaskRunContext
+from penstock.context import FlowRunContext, TaskRunContext
 from penstock.records import TaskRunPolicy
 from penstock.settings import get_current_settings
 from penstock.utilities.annotations import NotSet
+from penstock.utilities.collections import isiterable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -227,8 +229,11 @@ class Task(check.Decorated, Generic[P, R]):
             wait_for: futures, states or collections of them that have to complete before.
 
         Returns:
-            The value; an awaitable of it for an async task that is called by async code.
+            The value; an awaitable of it for an async task that is called by async code. In the
+            `with` block of a graph, which this is made a part of, the graph's task.
         """
+        if _GRAPH in sys.modules and _is_in_graph():
+            return _put_into_graph(self, "__call__", args, kwargs, wait_for)
         return _engine()(
             self,
             self.signature.bind(args, kwargs),
@@ -257,6 +262,8 @@ class Task(check.Decorated, Generic[P, R]):
         Raises:
             RuntimeError: this is not in a flow.
         """
+        if _GRAPH in sys.modules and _is_in_graph():
+            return _put_into_graph(self, "__call__", args, kwargs, wait_for)
         return _engine()(
             self,
             self.signature.bind(args, kwargs),
@@ -285,6 +292,8 @@ class Task(check.Decorated, Generic[P, R]):
         Example:
             >>> double.map([1, 2, 3])  # doctest: +SKIP
         """
+        if _GRAPH in sys.modules and _is_in_graph():
+            return _put_into_graph(self, "map", args, kwargs, wait_for)
         return _engine()(
             self,
             self.signature.bind(args, kwargs),
@@ -384,9 +393,24 @@ def _engine() -> Callable[..., Any]:
     return _enter
 
 
-def _runner_here() -> Any:
-    from penstock.context import FlowRunContext
+_GRAPH = "penstock.graph.ambient"
 
+
+def _is_in_graph() -> bool:
+    """Tell whether this code declares a graph: it is in the `with` block of one, and in no run."""
+    is_declaring = sys.modules[_GRAPH].context.get("flow") is not None
+    return is_declaring and FlowRunContext.variable.get() is None
+
+
+def _put_into_graph(task: Any, how: str, args: Any, kwargs: Any, wait_for: Any) -> Any:
+    from penstock.graph.decorated import adopt
+
+    if wait_for is not None:
+        kwargs["upstream_tasks"] = list(wait_for) if isiterable(wait_for) else [wait_for]
+    return getattr(adopt(task), how)(*args, **kwargs)
+
+
+def _runner_here() -> Any:
     context = FlowRunContext.variable.get()
     return None if context is None else context.execution.runner
 

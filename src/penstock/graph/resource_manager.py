@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from penstock.graph.ambient import context
-from penstock.graph.function_task import FunctionTask
+from penstock.graph.task import FunctionTask
 from penstock.graph.task_blocks import TaskBlock, first_of, last_of
 from penstock.graph.triggers import resource_cleanup
 
@@ -31,6 +31,8 @@ __all__ = [
 class ResourceInitTask(FunctionTask):
     """Makes an object of a resource manager's class."""
 
+    manages_resource: ClassVar[bool] = True
+
 
 class ResourceSetupTask(FunctionTask):
     """Sets a resource up; again in every pass over its flow, for resources do not outlive one."""
@@ -42,6 +44,8 @@ class ResourceCleanupTask(FunctionTask):
     """Cleans a resource up, once all that used it is finished."""
 
     always_runs_again: ClassVar[bool] = True
+    manages_resource: ClassVar[bool] = True
+    cleans_up: ClassVar[bool] = True
 
 
 class ResourceContext(TaskBlock):

@@ -311,3 +311,54 @@ PENSTOCK_LOGGING_MARKUP = Setting(
     default=False,
     description="Read square brackets in log messages as markup, e.g. [red]text[/red].",
 )
+
+# Graphs
+
+PENSTOCK_GRAPH_CHECKPOINTING = Setting(
+    "PENSTOCK_GRAPH_CHECKPOINTING",
+    BOOLEAN,
+    default=False,
+    description="Write the results of graphs' tasks where their `result` says.",
+)
+PENSTOCK_GRAPH_EAGER_EDGE_VALIDATION = Setting(
+    "PENSTOCK_GRAPH_EAGER_EDGE_VALIDATION",
+    BOOLEAN,
+    default=False,
+    description="Check each edge of a graph, and that there is no cycle, as it is added.",
+)
+PENSTOCK_GRAPH_RUN_ON_SCHEDULE = Setting(
+    "PENSTOCK_GRAPH_RUN_ON_SCHEDULE",
+    BOOLEAN,
+    default=True,
+    description="Let `Flow.run` of a graph with a schedule run at each of its times.",
+)
+PENSTOCK_GRAPH_DEFAULT_MAX_RETRIES = Setting(
+    "PENSTOCK_GRAPH_DEFAULT_MAX_RETRIES",
+    COUNT,
+    default=0,
+    description="How often a graph's task is run again that does not say so itself.",
+)
+PENSTOCK_GRAPH_DEFAULT_RETRY_DELAY_SECONDS = Setting(
+    "PENSTOCK_GRAPH_DEFAULT_RETRY_DELAY_SECONDS",
+    optional(SECONDS),
+    default=None,
+    description="Seconds between the attempts of a graph's task that does not say so itself.",
+)
+PENSTOCK_GRAPH_EXECUTOR = Setting(
+    "PENSTOCK_GRAPH_EXECUTOR",
+    TEXT,
+    default="penstock.graph.executors.LocalExecutor",
+    description="The class of the executor of graphs that do not say so themselves.",
+)
+PENSTOCK_GRAPH_FLOW_RUNNER = Setting(
+    "PENSTOCK_GRAPH_FLOW_RUNNER",
+    TEXT,
+    default="penstock.graph.flow_runner.FlowRunner",
+    description="The class that runs graphs.",
+)
+PENSTOCK_GRAPH_TASK_RUNNER = Setting(
+    "PENSTOCK_GRAPH_TASK_RUNNER",
+    TEXT,
+    default="penstock.graph.task_runner.TaskRunner",
+    description="The class that takes a graph's task through its states.",
+)

@@ -68,6 +68,7 @@ class StateDetails(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     run_input_keyset: dict[str, str] | None = None
     transition_id: UUID | None = None
     task_parameters_id: UUID | None = None
+    graph: dict[str, Any] | None = None
 
     def copy(self, **changes: Any) -> StateDetails:
         """Give the same details with `changes`."""

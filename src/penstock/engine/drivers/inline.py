@@ -103,7 +103,8 @@ def _invoke_elsewhere(call: Call) -> Outcome:
     return outcomes[0]
 
 
-def _await(effect: Await) -> None:
+def await_(effect: Await) -> None:
+    """Wait in this thread until the runs are over."""
     gate = this_thread.gate
     if gate is None:
         for future in effect.futures:
@@ -137,6 +138,6 @@ def _sleep(effect: Sleep) -> None:
 _DO: dict[type, Any] = {
     **performing.AT_ONCE,
     Invoke: _invoke,
-    Await: _await,
+    Await: await_,
     Sleep: _sleep,
 }

@@ -1,0 +1,482 @@
+"""`Flow.run`: the runs of a graph, one or by a schedule, each recorded from its beginning (6.6).
+
+Each run is a flow run of the engine's, whose function makes passes over the graph with a flow
+runner: mostly one, as it waits for retries itself; one more after somebody has let a paused task
+go on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import select
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID, uuid4
+
+from penstock import clock
+from penstock.context import FlowRunContext
+from penstock.engine import enter_flow_run_engine_from_flow_call, resume_flow_run_here
+from penstock.exceptions import PausedRun
+from penstock.graph.ambient import context as ambient
+from penstock.graph.configuration import find_class
+from penstock.graph.executors import LocalExecutor, executor_of
+from penstock.graph.flow_runner import FlowRunner
+from penstock.graph.nodes import nodes_of
+from penstock.graph.recorded_flow import RecordedFlow
+from penstock.graph.recording import Recording, to_stored
+from penstock.graph.resuming import left_by
+from penstock.graph.state import (
+    Mapped,
+    Paused,
+    Pending,
+    Resume,
+    Scheduled,
+    State,
+)
+from penstock.states import Paused as StoredPaused
+from penstock.states import StateType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from penstock.engine.execution import Execution
+    from penstock.graph.task import Task
+    from penstock.records import FlowRun
+    from penstock.states import State as StoredState
+
+_logger = logging.getLogger("penstock.graph.flow")
+
+Place = tuple[Any, int | None]
+"""A task, or one child of a mapped task by its index."""
+
+
+def run_flow(
+    flow: Any,
+    parameters: Mapping[str, Any] | None = None,
+    run_on_schedule: bool | None = None,  # noqa: FBT001 - the field's signature
+    runner_cls: type[Any] | None = None,
+    kwargs: dict[str, Any] | None = None,
+) -> State | None:
+    """Run a graph, once or as often as its schedule says; give the last run's state.
+
+    Parameters:
+        flow: the graph.
+        parameters: values of its parameters, by name.
+        run_on_schedule: wait for the times of the schedule, if there is one; by default
+            `PENSTOCK_GRAPH_RUN_ON_SCHEDULE`.
+        runner_cls: the class of the flow runner.
+        kwargs: more parameters by name, and arguments of the flow runner.
+
+    Returns:
+        The state; its result has the state of every task, by task.
+
+    Raises:
+        RuntimeError: this is inside of the flow's own `with` block.
+        ValueError: parameters are missing or unknown; the schedule has no more events.
+    """
+    if ambient.get("flow") is flow:
+        message = (
+            f"Flow {flow.name!r} cannot run inside of its own `with` block: call run after it."
+        )
+        raise RuntimeError(message)
+    if ambient.get("loading_flow"):
+        warnings.warn(
+            f"Flow {flow.name!r} was run while it is being loaded: the call does nothing. Put it"
+            ' under `if __name__ == "__main__":`.',
+            UserWarning,
+            stacklevel=3,
+        )
+        return None
+    options = dict(kwargs or {})
+    if "return_tasks" in options:
+        message = "Flow.run takes no return_tasks: the states of all tasks are returned."
+        raise ValueError(message)
+    given = _parameters(flow, parameters, options)
+    is_scheduled = run_on_schedule
+    if is_scheduled is None:
+        is_scheduled = bool(ambient.config.flows.run_on_schedule)
+    last: State | None = None
+    for start_time, defaults in _events(flow, is_scheduled=is_scheduled):
+        last = _Run(flow, {**given, **defaults}, runner_cls, options, start_time).call()
+    return last
+
+
+def resume_flow(flow: Any, flow_run_id: UUID | str) -> State:
+    """Go on with a recorded run of a graph: what is finished stays, the rest is run.
+
+    A run that rests because tasks are paused goes on with these resumed.
+
+    Parameters:
+        flow: the graph.
+        flow_run_id: the run's id.
+
+    Returns:
+        The run's state; its result has the state of every task, by task.
+
+    Raises:
+        ObjectNotFound: there is no such run.
+        ValueError: this is no id, or that of a run of another flow.
+        RunOwnedElsewhere: a living process executes it.
+    """
+    try:
+        run_id = flow_run_id if isinstance(flow_run_id, UUID) else UUID(str(flow_run_id))
+    except ValueError:
+        message = (
+            f"{flow_run_id!r} is not the id of a flow run. Give one such as"
+            " 01a20480-3334-7aa3-8186-a049104944c6: see `penstock flow-run ls`."
+        )
+        raise ValueError(message) from None
+    return _Run(flow, {}, None, {}, None).resume(run_id)
+
+
+def _parameters(
+    flow: Any, parameters: Mapping[str, Any] | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Give the values of parameters, those among the keywords, too; check that none is missing."""
+    known = {parameter.name: parameter for parameter in flow.parameters()}
+    given = dict(parameters or {})
+    for name in [name for name in options if name in known]:
+        given[name] = options.pop(name)
+    unknown = sorted(name for name in given if name not in known)
+    if unknown:
+        message = (
+            f"Flow {flow.name!r} received unknown parameters: {', '.join(unknown)}. It has:"
+            f" {', '.join(sorted(known)) or 'none'}."
+        )
+        raise ValueError(message)
+    there = {**(ambient.get("parameters") or {}), **given}
+    missing = sorted(
+        name for name, parameter in known.items() if parameter.required and name not in there
+    )
+    if missing:
+        message = (
+            f"Flow {flow.name!r} did not receive the following required parameters:"
+            f" {', '.join(missing)}"
+        )
+        raise ValueError(message)
+    return given
+
+
+def _events(
+    flow: Any, *, is_scheduled: bool
+) -> Iterator[tuple[dt.datetime | None, dict[str, Any]]]:
+    """Give the start times of the runs, each with the parameters that its event sets."""
+    schedule = flow.schedule
+    if schedule is None or not is_scheduled:
+        yield None, {}
+        return
+    event = _next_event(schedule)
+    if event is None:
+        message = f"Flow {flow.name!r} has no more scheduled runs."
+        raise ValueError(message)
+    while event is not None:
+        start_time, defaults = event
+        wait_s = (start_time - clock.now()).total_seconds()
+        if wait_s > 0:
+            _logger.info("Waiting for next scheduled run at %s", start_time)
+        clock.sleep(max(wait_s, 0.0))
+        yield start_time, defaults
+        event = _next_event(schedule)
+
+
+def _next_event(schedule: Any) -> tuple[dt.datetime, dict[str, Any]] | None:
+    """Give the next time of a schedule, which is any object with `next(n)`."""
+    events = list(schedule.next(1))
+    if not events:
+        return None
+    event = events[0]
+    start_time = getattr(event, "start_time", event)
+    if not isinstance(start_time, dt.datetime):
+        message = (
+            f"schedule.next(1) gave {event!r}: an event must be a datetime, or have a start_time"
+            " that is one."
+        )
+        raise TypeError(message)
+    if start_time.tzinfo is None:
+        start_time = start_time.replace(tzinfo=dt.UTC)
+    return start_time, dict(getattr(event, "parameter_defaults", None) or {})
+
+
+class _Run:
+    """One run of a graph, from its call to its state."""
+
+    def __init__(
+        self,
+        flow: Any,
+        parameters: dict[str, Any],
+        runner_cls: type[Any] | None,
+        options: dict[str, Any],
+        start_time: dt.datetime | None,
+    ) -> None:
+        self.flow = flow
+        self.parameters = parameters
+        self.options = dict(options)
+        self.executor = executor_of(
+            self.options.pop("executor", None)
+            or flow.executor
+            or find_class(ambient.config.engine.executor.default_class, LocalExecutor)
+        )
+        self.runner_class: type[Any] = runner_cls or find_class(
+            ambient.config.engine.flow_runner.default_class, FlowRunner
+        )
+        self.start_time = start_time
+        self.flow_run_id = self.options.pop("flow_run_id", None)
+        self.flow_run_name = self.options.pop("flow_run_name", None)
+        self.recorded = RecordedFlow(flow, self.executor, self._walk)
+        self.recorded.flow_run_name = self.flow_run_name
+        self.state: State | None = None
+
+    def call(self) -> State:
+        """Make a new run, or one within the flow run that this is called in."""
+        given_id = None
+        try:
+            given_id = None if self.flow_run_id is None else UUID(str(self.flow_run_id))
+        except ValueError:
+            given_id = None  # any name does for the context; the record has an id of its own
+        stored = enter_flow_run_engine_from_flow_call(
+            self.recorded, self.parameters, None, "state", given_id
+        )
+        return self._answer(stored)
+
+    def resume(self, run_id: UUID) -> State:
+        """Go on with a recorded run."""
+        return self._answer(resume_flow_run_here(self.recorded, run_id, "state"))
+
+    def _answer(self, stored: StoredState) -> State:
+        state = self.state
+        if state is None:
+            # It had come to its end before: what it did is in the records.
+            state = self._recorded_state(stored)
+        result = state.result
+        if isinstance(result, dict):
+            states = cast("dict[Task, State]", result)
+            state.result = {
+                task: states.get(task) or Pending() for task in self.flow.sorted_tasks()
+            }
+            if not state.is_scheduled():
+                self._fill_caches(states)
+        return state
+
+    def _recorded_state(self, stored: StoredState) -> State:
+        from penstock.graph.recording import READ_AS
+        from penstock.graph.resuming import recorded_states
+        from penstock.graph.state import Failed, Success
+
+        default = Success if stored.is_completed() else Failed
+        kind = READ_AS.get((stored.type, stored.name), default)
+        run_id = stored.state_details.flow_run_id
+        state = kind(message=stored.message)
+        if run_id is not None:
+            state.result = recorded_states(self.flow, run_id)
+        return state
+
+    # -- in the engine's flow run -------------------------------------------------------------
+
+    def _walk(self, parameters: dict[str, Any]) -> StoredState:
+        """Make passes until the flow has finished, or nothing can be done; give its state."""
+        run_context = FlowRunContext.variable.get()
+        assert run_context is not None
+        assert run_context.flow_run is not None
+        flow_run = run_context.flow_run
+        context = self._context(flow_run)
+        recording, states = self._begin_recording(run_context.execution, flow_run)
+        state: State = self.options.pop("state", None) or Scheduled(
+            start_time=self.start_time, result={}
+        )
+        states = {**(self.options.pop("task_states", None) or {}), **states}
+        if isinstance(state.result, dict):
+            states = {**cast("dict[Task, State]", state.result), **states}
+        while True:
+            state = self._make_pass(state, states, recording, context, parameters)
+            if not isinstance(state.result, dict) or state.is_scheduled() or state.is_finished():
+                break
+            states = cast("dict[Task, State]", state.result)
+            if not self._go_on(states):
+                self.state = state
+                raise _resting(self.flow, states)
+        self.state = state
+        return to_stored(state, clock.now())
+
+    def _make_pass(
+        self,
+        state: State,
+        states: dict[Task, State],
+        recording: Recording,
+        context: dict[str, Any],
+        parameters: dict[str, Any],
+    ) -> State:
+        runner = self.runner_class(flow=self.flow)
+        runner.recording = recording
+        contexts: dict[Any, dict[str, Any]] = {
+            task: {"task_id": slug, "task_run_id": str(uuid4())}
+            for task, slug in self.flow.slugs.items()
+        }
+        for task, more in (self.options.get("task_contexts") or {}).items():
+            contexts[task] = {**contexts.get(task, {}), **more}
+        options = {
+            key: value
+            for key, value in self.options.items()
+            if key not in ("context", "task_contexts")
+        }
+        return runner.run(
+            parameters=parameters,
+            state=state,
+            task_states=states,
+            return_tasks=self.flow.tasks,
+            context=context,
+            task_contexts=contexts,
+            executor=self.executor,
+            **options,
+        )
+
+    def _context(self, flow_run: FlowRun) -> dict[str, Any]:
+        context = dict(self.options.get("context") or {})
+        context["flow_id"] = self.flow.name
+        context["flow_run_id"] = str(self.flow_run_id or flow_run.id)
+        context["flow_run_name"] = self.flow_run_name or flow_run.name
+        context["scheduled_start_time"] = self.start_time or flow_run.expected_start_time
+        return context
+
+    def _begin_recording(
+        self, execution: Execution, flow_run: FlowRun
+    ) -> tuple[Recording, dict[Task, State]]:
+        """Take what earlier executions of the flow run have recorded of its tasks."""
+        recorded = execution.recorded or {}
+        slugs = set(self.flow.slugs.values())
+        ours = {key: recorded.pop(key) for key in list(recorded) if key[0] in slugs}
+        if not ours:
+            return Recording(execution), {}
+        nodes = nodes_of(self.flow)
+        for node in nodes:
+            node.context = {"task_slug": self.flow.slugs[node.task]}
+        former = _former_state(flow_run)
+        left = left_by(
+            nodes,
+            ours,
+            has_failed=former is StateType.FAILED,
+            is_resumed=former is StateType.PAUSED,
+        )
+        return Recording(execution, ours, left.kept), left.states
+
+    # -- what paused --------------------------------------------------------------------------
+
+    def _go_on(self, states: dict[Task, State]) -> bool:
+        """Ask whether paused tasks may go on, wait for those with a time; tell whether any does."""
+        resumed = False
+        for task, index in _places(states, Paused):
+            if not _may_resume(task, index):
+                continue
+            resumed = True
+            _put(states, (task, index), Resume())
+        if resumed:
+            return True
+        times = [
+            time
+            for place in _places(states, Scheduled)
+            if (time := _start_time(states, place)) is not None
+        ]
+        if not times:
+            return False
+        clock.sleep(max((min(times) - clock.now()).total_seconds(), 0.0))
+        return True
+
+    def _fill_caches(self, states: dict[Task, State]) -> None:
+        """Keep this run's Cached states for the next ones in this process (6.6)."""
+        caches: dict[str, list[State]] = ambient.setdefault("caches", {})
+        for task in self.flow.sorted_tasks():
+            state = states.get(task)
+            if state is None:
+                continue
+            found = [state] if state.is_cached() else []
+            if isinstance(state, Mapped):
+                found = [child for child in state.map_states if child and child.is_cached()]
+            key = task.cache_key or task.name
+            if found or key in caches:
+                now = clock.now()
+                caches[key] = [
+                    one
+                    for one in [*caches.get(key, []), *found]
+                    if (until := getattr(one, "cached_result_expiration", None)) and until > now
+                ]
+
+
+def _former_state(flow_run: FlowRun) -> StateType | None:
+    """Give the type of the state that a flow run had come to before it was begun again."""
+    for state in reversed(flow_run.history[:-1]):
+        if state.type not in (StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED):
+            return state.type
+    return None
+
+
+def _places(states: Mapping[Task, State], kind: type[State]) -> list[Place]:
+    """Give the tasks, and children of mapped tasks, that are in a state of a kind."""
+    found: list[Place] = []
+    for task, state in states.items():
+        if isinstance(state, kind):
+            found.append((task, None))
+        elif isinstance(state, Mapped):
+            children = enumerate(state.map_states)
+            found += [(task, index) for index, child in children if isinstance(child, kind)]
+    return found
+
+
+def _start_time(states: Mapping[Task, State], place: Place) -> dt.datetime | None:
+    task, index = place
+    state: Any = states[task]
+    if index is not None:
+        state = state.map_states[index]
+    return state.start_time
+
+
+def _put(states: dict[Task, State], place: Place, state: State) -> None:
+    task, index = place
+    former: Any = states[task]
+    paused = former if index is None else former.map_states[index]
+    state.context.update(
+        {key: value for key, value in paused.context.items() if key == "task_run_count"}
+    )
+    if index is None:
+        states[task] = state
+    else:
+        former.map_states[index] = state
+
+
+def _may_resume(task: Task, index: int | None) -> bool:
+    """Ask whether a paused task may go on; where nobody can be asked, it may not."""
+    if not _can_ask():
+        return False
+    name = task.name if index is None else f"{task.name}[{index}]"
+    try:
+        answer = input(f"Task {name!r} is paused. Resume it? (y/n) ")
+    except (EOFError, OSError):
+        return False
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _can_ask() -> bool:
+    """Tell whether a question would be answered, or its absence at once seen."""
+    try:
+        if sys.stdin.isatty():
+            return True
+        # Something to read is there, be it the end: a pipe that nobody writes to has nothing.
+        return bool(select.select([sys.stdin], [], [], 0)[0])
+    except (AttributeError, OSError, ValueError):
+        return sys.stdin is not None and not sys.stdin.closed
+
+
+def _resting(flow: Any, states: Mapping[Task, State]) -> PausedRun:
+    """Say for what a run rests: somebody has to let its paused tasks go on."""
+    names = [
+        repr(task.name if index is None else f"{task.name}[{index}]")
+        for task, index in _places(states, Paused)
+    ]
+    if names:
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")  # noqa: PLR2004
+        message = f"Paused at {shown}: resume the flow run to let them go on."
+    else:
+        unfinished = [repr(task.name) for task, one in states.items() if not one.is_finished()]
+        message = f"Nothing can be done: {', '.join(unfinished[:5])} cannot begin."
+    _logger.info("Flow %r rests. %s", flow.name, message)
+    return PausedRun(message, state=StoredPaused(message=message))

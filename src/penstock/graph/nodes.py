@@ -1,0 +1,108 @@
+"""What a walk keeps of each task of a graph: its edges, what it waits for, what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from penstock.graph.edge import Edge
+from penstock.graph.results import ConstantResult
+from penstock.graph.state import Mapped, State, Success
+from penstock.graph.wrapping import Constant
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from penstock.graph.task import Task
+
+
+class Node:
+    """One task in one walk over its graph.
+
+    Attributes:
+        given: the state that the task begins with.
+        is_kept: that one is a recorded run's, and holds, whatever it is.
+        missing: how many of its edges do not have yet what they bring.
+        state: what came of the task; of a mapped one, of its parent.
+        children: the states of a mapped task's children, by index, as far as they are there.
+        left: how many of them are not.
+    """
+
+    __slots__ = (
+        "child_ids",
+        "children",
+        "columns",
+        "constants",
+        "context",
+        "downstream",
+        "fingerprint",
+        "flattened",
+        "given",
+        "is_complete",
+        "is_decorated",
+        "is_followed",
+        "is_kept",
+        "is_mapped",
+        "left",
+        "missing",
+        "order",
+        "run_id",
+        "state",
+        "task",
+        "upstream",
+        "waits",
+    )
+
+    def __init__(self, task: Task, order: int, upstream: list[tuple[Edge, Node]]) -> None:
+        self.task = task
+        self.order = order
+        self.upstream = upstream
+        self.downstream: list[tuple[Edge, Node]] = []
+        self.missing = len(upstream)
+        self.is_mapped = any(edge.mapped for edge, _node in upstream)
+        self.is_decorated = getattr(task, "decorated", None) is not None
+        self.constants: dict[Edge, State] = {}
+        self.context: dict[str, Any] = {}
+        self.given: State | None = None
+        self.is_kept = False
+        self.state: State | None = None
+        self.is_complete = False
+        self.children: list[State | None] = []
+        self.left = 0
+        self.columns: list[Any] = []
+        self.waits: dict[int, int] = {}
+        self.flattened: dict[Edge, Any] = {}
+        self.run_id: UUID | None = None
+        self.child_ids: dict[int, UUID] = {}
+        self.is_followed = False
+        self.fingerprint: bytes | None = None
+
+    def __lt__(self, other: Node) -> bool:
+        """Order by the place in the graph."""
+        return self.order < other.order
+
+    def complete(self) -> None:
+        """Note that nothing of the task is missing any more; put its children into its state."""
+        self.is_complete = True
+        state = self.state
+        if isinstance(state, Mapped) and self.is_mapped:
+            state.map_states = list(self.children)
+            state.result = [None if child is None else child.result for child in self.children]
+
+
+def nodes_of(flow: Any) -> list[Node]:
+    """Give the nodes of a flow's tasks, each after those that it comes after."""
+    by_task: dict[Task, Node] = {}
+    for order, task in enumerate(flow.sorted_tasks()):
+        upstream = [(edge, by_task[edge.upstream_task]) for edge in flow.edges_in_order(task)]
+        node = by_task[task] = Node(task, order, upstream)
+        for edge, above in upstream:
+            above.downstream.append((edge, node))
+            if edge.mapped and not edge.flattened:
+                above.is_followed = above.is_mapped
+        constants = flow.constants.get(task)
+        if constants:
+            for key, value in constants.items():
+                edge = Edge(Constant(value), task, key=key)
+                state = Success(result=ConstantResult(value=value))
+                node.constants[edge] = state
+    return list(by_task.values())

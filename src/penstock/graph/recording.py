@@ -1,0 +1,340 @@
+"""The records of a graph's task runs: which state of a graph is which of the store's, and back.
+
+A task run is written once, when its pipeline is over: its transitions wait in memory until then
+(DESIGN 5). One that waits for a retry or a start time is written as it begins to wait.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from penstock import clock
+from penstock.graph import state as states
+from penstock.graph.results import NoResult, Result
+from penstock.graph.signals import PrefectSignal, signal_from_state
+from penstock.records import TaskRun, TaskRunPolicy, TaskRunResult
+from penstock.results import BaseResult
+from penstock.results.fingerprint import fingerprint
+from penstock.rules import Facts, record
+from penstock.states import State, StateDetails, StateType
+from penstock.store import statements as sql
+from penstock.store.encoding import task_run_row
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from penstock.engine.execution import Execution
+    from penstock.graph.nodes import Node
+    from penstock.graph.task import Task
+    from penstock.store import Row
+
+STORED_AS: dict[type[states.State], tuple[StateType, str]] = {
+    states.State: (StateType.PENDING, "State"),
+    states.Pending: (StateType.PENDING, "Pending"),
+    states.Scheduled: (StateType.SCHEDULED, "Scheduled"),
+    states.Paused: (StateType.PAUSED, "Paused"),
+    states.Resume: (StateType.SCHEDULED, "Resume"),
+    states.Retrying: (StateType.SCHEDULED, "AwaitingRetry"),
+    states.Running: (StateType.RUNNING, "Running"),
+    states.Cancelling: (StateType.CANCELLING, "Cancelling"),
+    states.Finished: (StateType.COMPLETED, "Finished"),
+    states.Looped: (StateType.SCHEDULED, "Looped"),
+    states.Cancelled: (StateType.CANCELLED, "Cancelled"),
+    states.Success: (StateType.COMPLETED, "Completed"),
+    states.Cached: (StateType.COMPLETED, "Cached"),
+    states.Mapped: (StateType.COMPLETED, "Mapped"),
+    states.Skipped: (StateType.COMPLETED, "Skipped"),
+    states.Failed: (StateType.FAILED, "Failed"),
+    states.TimedOut: (StateType.FAILED, "TimedOut"),
+    states.TriggerFailed: (StateType.FAILED, "TriggerFailed"),
+    states.ValidationFailed: (StateType.FAILED, "ValidationFailed"),
+    states.ClientFailed: (StateType.PENDING, "ClientFailed"),
+    states.Submitted: (StateType.PENDING, "Submitted"),
+    states.Queued: (StateType.PENDING, "Queued"),
+}
+"""The type and name under which the store has each state of a graph's run."""
+
+READ_AS: dict[tuple[StateType, str], type[states.State]] = {
+    **{stored: kind for kind, stored in STORED_AS.items()},
+    # What only the flow engine makes, of tasks that are decorated with `penstock.task`.
+    (StateType.PENDING, "NotReady"): states.Pending,
+    (StateType.RUNNING, "Retrying"): states.Running,
+}
+
+KEPT_LOOPS = 100
+"""So many turns of a task that loops are kept in its history, besides the last one."""
+
+_DEFAULTS: dict[StateType, type[states.State]] = {
+    StateType.SCHEDULED: states.Scheduled,
+    StateType.PENDING: states.Pending,
+    StateType.RUNNING: states.Running,
+    StateType.COMPLETED: states.Success,
+    StateType.FAILED: states.Failed,
+    StateType.CANCELLED: states.Cancelled,
+    StateType.CRASHED: states.Failed,
+    StateType.PAUSED: states.Paused,
+    StateType.CANCELLING: states.Cancelling,
+}
+_RUNNING = StateType.RUNNING
+_stored_as = STORED_AS.get
+
+
+def to_stored(state: states.State, timestamp: datetime) -> State:
+    """Give the state as the store has it, without its result."""
+    kind = type(state)
+    stored = _stored_as(kind)
+    if stored is None:
+        # A user's own class: known by the nearest of ours.
+        stored = next(STORED_AS[base] for base in kind.__mro__ if base in STORED_AS)
+    message = state.message
+    details = StateDetails()
+    if stored[0] is not _RUNNING:
+        _describe(state, details)
+    return State(
+        type=stored[0],
+        name=stored[1],
+        message=None if message is None else str(message),
+        timestamp=timestamp,
+        state_details=details,
+    )
+
+
+def _describe(state: states.State, details: StateDetails) -> None:
+    """Put into the details what is needed to make the state again."""
+    if isinstance(state, states.Scheduled):
+        details.scheduled_time = state.start_time
+    elif isinstance(state, states.Mapped):
+        details.graph = {"n_map_states": state.n_map_states}
+    elif isinstance(state, states.Looped):
+        details.graph = {"loop_count": state.loop_count}
+    elif isinstance(state, states.Cached):
+        details.cache_expiration = state.cached_result_expiration
+    location = state._result.location if isinstance(state._result, Result) else None  # noqa: SLF001
+    if location is not None:
+        details.graph = {**(details.graph or {}), "location": location}
+    loop_count = state.context.get("_loop_count")
+    if loop_count is not None:
+        details.graph = {**(details.graph or {}), "_loop_count": loop_count}
+
+
+def to_graph(run: TaskRun, task: Task | None = None) -> states.State:
+    """Give the state of a graph that a recorded task run is in; may read the result's storage.
+
+    Parameters:
+        run: the task run.
+        task: the task, whose `result` says how a result is read that is known by its location.
+    """
+    stored = run.state
+    if stored is None:
+        return states.Pending()
+    kind = READ_AS.get((stored.type, stored.name)) or _DEFAULTS[stored.type]
+    details = stored.state_details
+    extra = details.graph or {}
+    fields: dict[str, Any] = {"message": stored.message}
+    if issubclass(kind, states.Scheduled):
+        fields["start_time"] = details.scheduled_time
+        fields["context"] = {"task_run_count": run.run_count}
+    if issubclass(kind, states.Retrying):
+        fields["run_count"] = run.run_count
+    if issubclass(kind, states.Looped):
+        fields["loop_count"] = extra.get("loop_count")
+    if issubclass(kind, states.Mapped):
+        fields["n_map_states"] = extra.get("n_map_states", 0)
+    if issubclass(kind, states.Cached):
+        fields["cached_result_expiration"] = details.cache_expiration
+    state = kind(**fields)
+    if "_loop_count" in extra:
+        state.context["_loop_count"] = extra["_loop_count"]
+    state.result = _result_of(stored, state, extra.get("location"), task)
+    return state
+
+
+def _result_of(stored: State, state: states.State, location: str | None, task: Task | None) -> Any:
+    maker = (None if task is None else task.result) or Result()
+    data = stored.data
+    if isinstance(data, BaseResult) and data.type != "unpersisted":
+        result = maker.from_value(data.get())
+        result.location = location
+        return result
+    if location is not None:
+        return maker.read(location)
+    if state.is_failed():
+        error: BaseException
+        try:
+            error = signal_from_state(state)(stored.message)
+        except (ValueError, TypeError):
+            error = RuntimeError(stored.message or "the task failed")
+        return error
+    return NoResult
+
+
+def has_value(run: TaskRun) -> bool:
+    """Tell whether the value of a recorded run that is over can be had again."""
+    state = run.state
+    if state is None or not state.is_completed() or state.name in ("Skipped", "Mapped"):
+        return True
+    is_recorded = isinstance(state.data, BaseResult) and state.data.type != "unpersisted"
+    return is_recorded or bool((state.state_details.graph or {}).get("location"))
+
+
+class Recording:
+    """How the task runs of one graph flow run are recorded.
+
+    Parameters:
+        execution: the flow run's execution.
+        recorded: what earlier executions have recorded, by task key and dynamic key.
+        kept: the tasks of which that holds: they are not run again.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        recorded: dict[tuple[str, str], TaskRun] | None = None,
+        kept: set[Task] | None = None,
+    ) -> None:
+        self.execution = execution
+        self._recorded = recorded or {}
+        self._kept = kept or set()
+
+    def prepare(self, node: Node) -> None:
+        """Note on a task whether it is kept, and what tells its wiring from any other."""
+        node.fingerprint = fingerprint_of(node)
+        node.is_kept = node.task in self._kept
+
+    def keep(self, run: TaskRun) -> None:
+        """Keep the record of a task run that rests: it may go on in this execution."""
+        self._recorded[run.task_key, run.dynamic_key] = run
+
+    def run_of(self, node: Node, slug: str, index: int | None, name: str) -> TaskRun:
+        """Give the record of a task run: a new one, or that of an earlier execution."""
+        key = dynamic_key(index)
+        found = self._recorded.pop((slug, key), None)
+        if found is not None:
+            found.fingerprint = node.fingerprint
+            return found
+        task, flow_run = node.task, self.execution.flow_run
+        assert flow_run is not None
+        run = TaskRun(
+            name=name,
+            flow_run_id=flow_run.id,
+            flow_run_run_count=flow_run.run_count,
+            task_key=slug,
+            dynamic_key=key,
+            fingerprint=node.fingerprint,
+        )
+        if task.tags:
+            run.tags = sorted(task.tags)
+        if task.max_retries:
+            delay = task.retry_delay
+            run.empirical_policy = TaskRunPolicy(
+                retries=task.max_retries,
+                retry_delay=None if delay is None else delay.total_seconds(),
+            )
+        inputs = _inputs_of(node, index)
+        if inputs:
+            run.task_inputs = inputs
+        now = clock.now()
+        pending = State(type=StateType.PENDING, name="Pending", timestamp=now)
+        record(run, pending, Facts(now=now, flow_run=flow_run))
+        return run
+
+
+def fingerprint_of(node: Node) -> bytes:
+    """Give what tells a task's inputs from others: the tasks they come from, and constants."""
+    wiring = [
+        (edge.key, above.context.get("task_slug"), edge.mapped, edge.flattened)
+        for edge, above in node.upstream
+    ]
+    constants = {edge.key: state.result for edge, state in node.constants.items()}
+    return fingerprint({"upstream": sorted(wiring, key=repr), "constants": constants})
+
+
+def dynamic_key(index: int | None) -> str:
+    """Give what tells a mapped child from its parent and from the other children."""
+    return "0" if index is None else f"0.{index}"
+
+
+def index_of(key: str) -> int | None:
+    """Give a mapped child's index by its dynamic key; none for what is no child."""
+    _parent, dot, index = key.partition(".")
+    return int(index) if dot and index.isdigit() else None
+
+
+def _inputs_of(node: Node, index: int | None) -> dict[str, list[TaskRunResult]]:
+    """Name the task runs that the inputs come from."""
+    inputs: dict[str, list[TaskRunResult]] = {}
+    for edge, above in node.upstream:
+        run_id: UUID | None = above.run_id
+        if index is not None and edge.mapped and above.is_mapped and not edge.flattened:
+            run_id = above.child_ids.get(index, run_id)
+        if run_id is not None:
+            inputs.setdefault(edge.key or "wait_for", []).append(TaskRunResult(id=run_id))
+    return inputs
+
+
+class Transitions(list[tuple[states.State, float]]):
+    """Takes the transitions that a task's pipeline makes, and notes them on the task run.
+
+    It stands where the pipeline keeps a list of them; nothing is written here.
+    """
+
+    def __init__(self, execution: Execution, run: TaskRun) -> None:
+        super().__init__()
+        self._execution = execution
+        self._run = run
+        self._turns = 0
+        self.last: states.State | None = None
+        self.factory: Any = None
+
+    def append(self, item: tuple[states.State, float]) -> None:
+        """Note that the run has come to a state at a time, in seconds since the epoch."""
+        state, seconds = item
+        run = self._run
+        stored = to_stored(state, clock.from_epoch(seconds))
+        record(run, stored, Facts(now=stored.timestamp, flow_run=self._execution.flow_run))
+        self.last = state
+        if stored.type is _RUNNING:
+            self._execution.in_flight.add(run)
+        elif isinstance(state, states.Looped):
+            self._has_looped(state, stored)
+
+    def _has_looped(self, state: states.Looped, stored: State) -> None:
+        """Write a turn of a loop, so that a run that is killed goes on from there."""
+        self._turns += 1
+        run = self._run
+        if self._turns > KEPT_LOOPS:
+            # A run may loop for days: of its middle, nothing is kept.
+            del run.history[-4:-2]
+        data = None if self.factory is None else self.factory.inline(state.result)
+        if data is not None:
+            stored.data = data
+            self._execution.commit(rows_of(run))
+
+    def extend_to(self, state: states.State, given: states.State | None) -> bool:
+        """Note the state in which the pipeline has ended; tell whether there is any to write."""
+        if self.last is not state:
+            is_new = self.last is not None or type(state) is not states.Pending
+            if state is given or not is_new:
+                return False
+            self.append((state, clock.epoch()))
+        return True
+
+
+def rows_of(run: TaskRun) -> list[Row]:
+    """Give what is written of a task run."""
+    return [(sql.WRITE_TASK_RUN, task_run_row(run))]
+
+
+def value_to_record(state: states.State) -> Any:
+    """Give what of a state's result the record is to have; `NoResult` for nothing."""
+    if type(state) is states.Mapped or state.is_skipped():
+        return NoResult
+    if not state.is_finished() and "_loop_count" not in state.context:
+        return NoResult
+    result = state._result  # noqa: SLF001 - the result object
+    if result == NoResult:
+        return None if state.is_successful() else NoResult
+    value = state.result
+    # A signal is made again from the state; pickled, it would hold the state that holds it.
+    return NoResult if isinstance(value, PrefectSignal) else value

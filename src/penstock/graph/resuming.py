@@ -1,0 +1,217 @@
+"""What a recorded run of a graph has left behind, as states to go on from (DESIGN 5).
+
+A task run that has finished is kept, and not run again, unless the graph is wired otherwise than
+it was, or its task comes after one that is run again because it had failed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from penstock.graph.recording import fingerprint_of, has_value, index_of, to_graph
+from penstock.graph.state import (
+    Looped,
+    Mapped,
+    Paused,
+    Pending,
+    Resume,
+    State,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from penstock.graph.nodes import Node
+    from penstock.graph.task import Task
+    from penstock.records import TaskRun
+
+_logger = logging.getLogger("penstock.graph.resuming")
+
+
+class Left(NamedTuple):
+    """What a recorded run has left: the states of its tasks, and those among them that hold."""
+
+    states: dict[Task, State]
+    kept: set[Task]
+
+
+class _Runs:
+    """The recorded runs of one task: of itself or its mapped parent, and of its children."""
+
+    __slots__ = ("children", "own")
+
+    def __init__(self) -> None:
+        self.own: TaskRun | None = None
+        self.children: dict[int, TaskRun] = {}
+
+
+def left_by(
+    nodes: list[Node],
+    recorded: Mapping[tuple[str, str], TaskRun],
+    *,
+    has_failed: bool = False,
+    is_resumed: bool = False,
+) -> Left:
+    """Give the states to go on from.
+
+    Parameters:
+        nodes: the tasks in the order of the graph.
+        recorded: the recorded task runs by task key and dynamic key.
+        has_failed: the flow run had come to its end and failed: what failed is run again.
+        is_resumed: the flow run was paused and is resumed: so are its paused tasks.
+    """
+    by_slug = _by_slug(recorded)
+    again: set[Task] = set()
+    states: dict[Task, State] = {}
+    for node in nodes:
+        task = node.task
+        runs = by_slug.get(node.context["task_slug"])
+        if runs is None or runs.own is None:
+            continue
+        if any(above.task in again for _edge, above in node.upstream):
+            again.add(task)
+            continue
+        if not node.is_decorated and runs.own.fingerprint != fingerprint_of(node):
+            _logger.warning(
+                "Task %r is run again: its inputs differ from those recorded.", task.name
+            )
+            again.add(task)
+            continue
+        state = _state_of(runs, task, has_failed=has_failed, is_resumed=is_resumed)
+        if has_failed and (state is None or not _is_over(state)):
+            again.add(task)
+        if state is not None:
+            states[task] = state
+    kept = _kept(nodes, states, by_slug)
+    return Left(states, kept)
+
+
+def _by_slug(recorded: Mapping[tuple[str, str], TaskRun]) -> dict[str, _Runs]:
+    found: dict[str, _Runs] = defaultdict(_Runs)
+    for (slug, key), run in recorded.items():
+        index = index_of(key)
+        if index is not None:
+            found[slug].children[index] = run
+        elif key == "0":
+            found[slug].own = run
+    return found
+
+
+def _state_of(runs: _Runs, task: Task, *, has_failed: bool, is_resumed: bool) -> State | None:
+    assert runs.own is not None
+    state = _one_state(runs.own, task, has_failed=has_failed, is_resumed=is_resumed)
+    if not isinstance(state, Mapped):
+        return state
+    count = max(state.n_map_states, len(runs.children))
+    children: list[Any] = [None] * count
+    for index, run in runs.children.items():
+        if index < count:
+            child = _one_state(run, task, has_failed=has_failed, is_resumed=is_resumed)
+            children[index] = child
+    state.map_states = children
+    state.result = [None if child is None else child.result for child in children]
+    return state
+
+
+def _one_state(run: TaskRun, task: Task, *, has_failed: bool, is_resumed: bool) -> State | None:
+    """Give the state that one task run goes on from; none where it begins anew."""
+    stored = run.state
+    if stored is None or stored.is_pending():
+        return None
+    if has_failed and stored.is_failed():
+        return None
+    same_attempt = {"task_run_count": max(run.run_count, 1)}
+    if stored.is_crashed() or stored.is_cancelled() or stored.is_running():
+        return Pending(context=same_attempt)  # it was broken off
+    state = to_graph(run, task)
+    if isinstance(state, Looped):
+        again = Pending(context={"_loop_count": state.loop_count + 1})
+        again.result = state._result  # noqa: SLF001 - the result object, with its location
+        return again
+    if is_resumed and isinstance(state, Paused) and state.start_time is None:
+        return Resume(context=same_attempt)
+    return state
+
+
+def _kept(nodes: list[Node], states: dict[Task, State], by_slug: Mapping[str, _Runs]) -> set[Task]:
+    """Give the tasks that are not run again; those are left out whose lost values are needed."""
+    kept: set[Task] = set()
+    for node in reversed(nodes):
+        task = node.task
+        state = states.get(task)
+        if state is None or not _is_over(state):
+            continue
+        runs = by_slug[node.context["task_slug"]]
+        is_needed = any(
+            (edge.key is not None or edge.mapped) and below.task not in kept
+            for edge, below in node.downstream
+        )
+        if is_needed and not _has_values(runs, state):
+            _forget_lost(runs, states, task, state)
+            continue
+        kept.add(task)
+    return kept
+
+
+def _is_over(state: State) -> bool:
+    if isinstance(state, Mapped):
+        return all(child is not None and child.is_finished() for child in state.map_states)
+    return state.is_finished()
+
+
+def _has_values(runs: _Runs, state: State) -> bool:
+    if isinstance(state, Mapped):
+        return all(has_value(run) for run in runs.children.values())
+    return runs.own is not None and has_value(runs.own)
+
+
+def _forget_lost(runs: _Runs, states: dict[Task, State], task: Task, state: State) -> None:
+    """Have a task run again whose value was in the memory of a process that is gone."""
+    _logger.info("Task %r is run again: its result was not recorded, and is needed.", task.name)
+    if not isinstance(state, Mapped):
+        del states[task]
+        return
+    children = state.map_states
+    for index, run in runs.children.items():
+        if index < len(children) and not has_value(run):
+            children[index] = None
+
+
+def recorded_states(flow: Any, flow_run_id: UUID) -> dict[Task, State]:
+    """Give the states of a graph's tasks in a recorded run, by task; Pending for what has none.
+
+    Parameters:
+        flow: the graph flow.
+        flow_run_id: the run's id.
+
+    Raises:
+        ObjectNotFound: there is no such run.
+    """
+    from penstock.store import get_store
+
+    store = get_store()
+    store.read_flow_run(flow_run_id)  # says so if there is none
+    found = {(run.task_key, run.dynamic_key): run for run in store.read_task_runs(flow_run_id)}
+    by_slug = _by_slug(found)
+    states: dict[Task, State] = {}
+    for task, slug in flow.slugs.items():
+        runs = by_slug.get(slug)
+        states[task] = Pending() if runs is None else _present_state(runs, task)
+    return states
+
+
+def _present_state(runs: _Runs, task: Task) -> State:
+    if runs.own is None:
+        return Pending()
+    state = to_graph(runs.own, task)
+    if isinstance(state, Mapped):
+        count = max(state.n_map_states, len(runs.children))
+        children: list[Any] = [None] * count
+        for index, run in runs.children.items():
+            children[index] = to_graph(run, task)
+        state.map_states = children
+        state.result = [None if child is None else child.result for child in children]
+    return state
