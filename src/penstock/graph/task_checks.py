@@ -237,7 +237,7 @@ class TaskChecks(TaskSteps):
             return
         values = template_values(task_inputs)
         if isinstance(template, str):
-            name = template.format(**values)
+            name: Any = template.format(**values)
         else:
             name = call_user_code(template, **values)
             if not isinstance(name, str):
@@ -299,7 +299,8 @@ class TaskChecks(TaskSteps):
             refused = True
             state = Pending(message="The cached result is not valid: the task is to run.")
         if task.cache_for is not None:
-            candidates = (context.get("caches") or {}).get(task.cache_key or task.name, ())
+            caches: dict[str, list[Cached]] = context.get("caches") or {}
+            candidates = caches.get(task.cache_key or task.name, [])
             for candidate in candidates:
                 if self._is_valid(candidate, inputs):
                     return candidate

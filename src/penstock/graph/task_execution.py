@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from datetime import timedelta
 from types import CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from penstock import clock
 from penstock.engine.drivers.inline import invoke
@@ -36,7 +37,7 @@ from penstock.task_runners.waiting import this_thread
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from penstock.task_runners import Outcome
 
@@ -99,8 +100,9 @@ class TaskExecution(TaskSteps):
         held = hold_interruptions()
         try:
             outcome = self._call(self.task.run, values)
-            if type(outcome.value) is CoroutineType:
-                coroutine = outcome.value
+            kind: type[Any] = type(outcome.value)
+            if kind is CoroutineType:
+                coroutine: CoroutineType[Any, Any, Any] = outcome.value
                 outcome = self._call(_awaiting(coroutine), {})
                 with suppress(ValueError):  # its thread could not be stopped: it still runs
                     coroutine.close()
@@ -215,7 +217,7 @@ class TaskExecution(TaskSteps):
             so_far = self._kept(context.get("task_loop_result"), inputs)
         if run_count > (task.max_retries or 0):
             return state
-        start_time = clock.now() + task.retry_delay
+        start_time = clock.now() + (task.retry_delay or timedelta(0))
         retrying = Retrying(
             message=f"Retrying Task (after attempt {run_count} of {task.max_retries + 1})",
             start_time=start_time,
@@ -278,4 +280,4 @@ def _awaiting(coroutine: CoroutineType[Any, Any, Any]) -> Callable[[], Any]:
 
 def _to_its_end(value: Any) -> Any:
     """Run a generator here, where its code finds what was set up for it."""
-    return list(value) if isinstance(value, GeneratorType) else value
+    return list(cast("Iterator[Any]", value)) if isinstance(value, GeneratorType) else value

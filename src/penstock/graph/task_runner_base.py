@@ -94,5 +94,5 @@ def template_values(inputs: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         inputs: The inputs as results.
     """
-    parameters = context.get("parameters") or {}
+    parameters: dict[str, Any] = context.get("parameters") or {}
     return {**parameters, "config": context.config, **context.flat(), **raw_values(inputs)}
