@@ -12,6 +12,7 @@ import pytest
 from penstock.context import FlowRunContext, TaskRunContext
 from penstock.logging import drain, ensure_print_is_patched, setup_logging
 from penstock.logging.loggers import disable_run_logger, patch_print, print_as_log
+from penstock.logging.printing import prints_logged_by
 
 the_original = print
 
@@ -190,3 +191,53 @@ def test_a_print_that_somebody_else_put_in_place_stays(monkeypatch):
     assert builtins.print is other
     monkeypatch.undo()
     builtins.print = the_original
+
+
+# -- by a logger that is given --------------------------------------------------------------------
+
+
+@pytest.fixture
+def mine(caplog):
+    caplog.set_level(logging.INFO)
+    ensure_print_is_patched()
+    return logging.getLogger("penstock.mine")
+
+
+def lines(caplog):
+    return [(record.name, record.getMessage()) for record in caplog.records]
+
+
+def test_prints_are_logged_by_the_logger_that_is_given(mine, caplog, capsys):
+    with prints_logged_by(mine):
+        print("read", "%d", "rows")
+        print()
+        print("  ")
+        print("to a file", file=io.StringIO())
+    print("after")
+
+    assert lines(caplog) == [("penstock.mine", "read %d rows")]
+    assert capsys.readouterr().out == "after\n"
+
+
+def test_the_logger_that_is_given_is_that_of_the_code_and_not_of_runs_within(
+    mine, caplog, in_flow, logged, capsys
+):
+    with prints_logged_by(mine):
+        with in_flow(log_prints=True):
+            print("by the run")
+        with in_flow(log_prints=False):
+            print("by nobody")
+
+    assert logged() == [("flow_runs", "by the run")]
+    assert "penstock.mine" not in [name for name, _ in lines(caplog)]
+    assert capsys.readouterr().out == "by nobody\n"
+
+
+def test_a_run_that_logs_its_prints_logs_them(mine, caplog, in_flow, logged):
+    with in_flow(log_prints=True), prints_logged_by(mine):
+        print("by the run")
+    with in_flow(log_prints=False), prints_logged_by(mine):
+        print("by mine")
+
+    assert logged() == [("flow_runs", "by the run")]
+    assert ("penstock.mine", "by mine") in lines(caplog)

@@ -100,9 +100,8 @@ class TaskExecution(TaskSteps):
         held = hold_interruptions()
         try:
             outcome = self._call(self.task.run, values)
-            kind: type[Any] = type(outcome.value)
-            if kind is CoroutineType:
-                coroutine: CoroutineType[Any, Any, Any] = outcome.value
+            if _is_coroutine(outcome.value):
+                coroutine = outcome.value
                 outcome = self._call(_awaiting(coroutine), {})
                 with suppress(ValueError):  # its thread could not be stopped: it still runs
                     coroutine.close()
@@ -256,6 +255,10 @@ def _in_this_context(run: Callable[..., Any]) -> Callable[..., Any]:
             return _to_its_end(run(**values))
 
     return call
+
+
+def _is_coroutine(value: Any) -> bool:
+    return type(value) is CoroutineType
 
 
 def _awaiting(coroutine: CoroutineType[Any, Any, Any]) -> Callable[[], Any]:

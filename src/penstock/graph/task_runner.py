@@ -322,7 +322,7 @@ class TaskRunner(TaskChecks, TaskExecution):
         full_name = context.get("task_full_name")
         if not isinstance(context.get("map_index"), int) or full_name is None:
             return own
-        name = own.name.removesuffix(self.task.name) + full_name
+        name = f"penstock.graph.{full_name}"
         known = own.manager.loggerDict.get(name)
         if isinstance(known, logging.Logger):
             return known
