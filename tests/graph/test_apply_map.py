@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from penstock.graph.annotations import flatten, unmapped
-from penstock.graph.flow import Flow
-from penstock.graph.parameter import Parameter
-from penstock.graph.task import Task, task
-from penstock.graph.wrapping import Constant
 
 from penstock.graph.ambient import context
+from penstock.graph.annotations import flatten, unmapped
 from penstock.graph.apply_map import apply_map
 from penstock.graph.control_flow import CompareValue, case, merge
+from penstock.graph.flow import Flow
+from penstock.graph.parameter import Parameter
 from penstock.graph.resource_manager import resource_manager
+from penstock.graph.task import Task, task
+from penstock.graph.wrapping import Constant
 
 
 @task
@@ -64,6 +64,7 @@ def test_it_needs_a_flow():
         lambda x: apply_map(inc, x),
         lambda x: inc(x).set_upstream(x, mapped=True),
     ],
+    ids=["map", "mapped", "apply_map", "set_upstream"],
 )
 def test_nothing_is_mapped_inside(body):
     with Flow("inside") as flow:
@@ -265,15 +266,23 @@ def test_tasks_from_around_belong_to_no_branch_inside():
     assert flow.upstream_tasks(around) == set()
 
 
-@pytest.mark.parametrize("go", [True, False])
-def test_mapping_inside_of_a_case(go):
+@pytest.mark.parametrize(("go", "expected"), [(True, [3, 4]), (False, None)])
+def test_mapping_inside_of_a_case(go, expected):
     with Flow("in a case") as flow:
         with case(Parameter("go"), True):
-            total = apply_map(halved_or_more, [1, 2])
+            total = apply_map(lambda x: inc(inc(x)), [1, 2])
         after = merge(total)
     state = flow.run(parameters={"go": go})
     assert state.is_successful()
-    assert state.result[after].result == ([4, 1] if go else None)
+    assert state.result[after].result == expected
+    assert state.result[after].is_skipped() is (not go)
+
+
+def test_branches_inside_of_a_case():
+    with Flow("in a case") as flow:
+        with case(Parameter("go"), True):
+            total = apply_map(halved_or_more, [1, 2])
+    assert result_of(flow, total, go=True) == [4, 1]
 
 
 def test_mapping_inside_of_a_resource_block():

@@ -172,10 +172,10 @@ def test_one_name_may_be_given_as_text():
     assert not partial_inputs_only("xy")(hashed(xy=1), {"xy": 2}, None)
 
 
-@pytest.mark.parametrize("dumps", [pickle.dumps, cloudpickle.dumps])
+@pytest.mark.parametrize("pickler", [pickle, cloudpickle])
 @pytest.mark.parametrize("make", [partial_inputs_only, partial_parameters_only])
-def test_partial_validators_can_be_pickled(make, dumps):
-    copied = pickle.loads(dumps(make(["x"])))
+def test_partial_validators_can_be_pickled(make, pickler):
+    copied = pickle.loads(pickler.dumps(make(["x"])))
     assert copied(Cached(), {}, {}) is True
     assert repr(copied) == f"{make.__name__}(validate_on=['x'])"
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 import logging
 
 import pytest
-from penstock.graph.edge import Edge
-from penstock.graph.flow import Flow
-from penstock.graph.parameter import Parameter
-from penstock.graph.task import Task, task
 
 from penstock.graph import control_flow
 from penstock.graph.ambient import context
@@ -21,8 +17,12 @@ from penstock.graph.control_flow import (
     merge,
     switch,
 )
+from penstock.graph.edge import Edge
+from penstock.graph.flow import Flow
+from penstock.graph.parameter import Parameter
 from penstock.graph.signals import FAIL, SKIP, TRIGGERFAIL
 from penstock.graph.state import Failed, Skipped, Success
+from penstock.graph.task import Task, task
 from penstock.graph.task_runner import TaskRunner
 from penstock.graph.triggers import all_finished, any_successful, not_all_skipped
 
@@ -238,8 +238,9 @@ def merge_state(*states):
 def test_merge_cannot_be_skipped_with_one_branch():
     with pytest.raises(ValueError, match="skip_on_upstream_skip"):
         Merge(skip_on_upstream_skip=True)
-    with Flow("merge"), pytest.raises(ValueError, match="skip_on_upstream_skip"):
-        merge(Task(), skip_on_upstream_skip=True)
+    flow = Flow("merge")
+    with pytest.raises(ValueError, match="skip_on_upstream_skip"):
+        merge(Task(), flow=flow, skip_on_upstream_skip=True)
 
 
 def test_merge_takes_options():
@@ -328,7 +329,7 @@ def test_an_empty_case_adds_nothing():
         with case(identity(1), 1):
             pass
         with case(identity(2), 1):
-            Parameter("unused")
+            flow.add_task(Parameter("p"))
     assert flow.get_tasks(task_type=CompareValue) == []
 
 
@@ -356,8 +357,10 @@ def test_tasks_that_were_there_before_belong_to_no_case():
 
 
 def test_a_case_does_not_compare_with_a_task():
-    with Flow("task"), pytest.raises(TypeError, match=r"'identity'.*is_equal"):
-        case(Task(), identity(1))
+    with Flow("task"):
+        value = identity(1)
+        with pytest.raises(TypeError, match=r"'identity'.*is_equal"):
+            case(1, value)
 
 
 def test_a_case_is_of_one_flow():

@@ -6,14 +6,14 @@ import pickle
 from types import SimpleNamespace
 
 import pytest
-from penstock.graph.flow import Flow
-from penstock.graph.parameter import Parameter
-from penstock.graph.task import Task, task
-from penstock.graph.wrapping import Constant
 
 from penstock.graph import operators
+from penstock.graph.flow import Flow
 from penstock.graph.operators import GetAttr, GetItem
+from penstock.graph.parameter import Parameter
 from penstock.graph.results import LocalResult
+from penstock.graph.task import Task, task
+from penstock.graph.wrapping import Constant
 
 BINARY = {
     "Add": (lambda x, y: x + y, 7, 2, 9),
@@ -101,12 +101,12 @@ def test_and_and_or_are_those_of_python(x, y, both, either):
 
 
 def test_tasks_are_compared_as_objects():
+    x, y = Parameter("x"), Parameter("y")
     with Flow("objects") as flow:
-        x, y = Parameter("x"), Parameter("y")
         assert (x == y) is False
         assert (x == x) is True  # noqa: PLR0124 - an object is equal to itself
         assert (x != y) is True
-    assert flow.tasks == set()
+    assert not flow.tasks
 
 
 def test_operators_need_a_flow():

@@ -6,11 +6,10 @@ import pickle
 
 import cloudpickle
 import pytest
-from penstock.graph.edge import Edge
-from penstock.graph.task import Task
 
 from penstock.graph import triggers
 from penstock.graph.ambient import context
+from penstock.graph.edge import Edge
 from penstock.graph.signals import PAUSE, SKIP, TRIGGERFAIL
 from penstock.graph.state import (
     Cached,
@@ -29,6 +28,7 @@ from penstock.graph.state import (
     TriggerFailed,
     ValidationFailed,
 )
+from penstock.graph.task import Task
 from penstock.graph.task_runner import TaskRunner
 
 
@@ -199,10 +199,10 @@ def test_some_counts_children():
     assert outcome(triggers.some_successful(2), Mapped(map_states=children)) == "TRIGGERFAIL"
 
 
-@pytest.mark.parametrize("dumps", [pickle.dumps, cloudpickle.dumps])
+@pytest.mark.parametrize("pickler", [pickle, cloudpickle])
 @pytest.mark.parametrize("make", [triggers.some_failed, triggers.some_successful])
-def test_some_can_be_pickled(make, dumps):
-    copied = pickle.loads(dumps(make(at_least=1, at_most=0.5)))
+def test_some_can_be_pickled(make, pickler):
+    copied = pickle.loads(pickler.dumps(make(at_least=1, at_most=0.5)))
     assert outcome(copied, Success(), Failed()) == "pass"
     assert repr(copied) == repr(make(at_least=1, at_most=0.5))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from penstock.graph.ambient import context
 from penstock.graph.annotations import annotated
@@ -69,11 +69,9 @@ def apply_map(
     by_name = {name: _Argument(value, flow, name) for name, value in kwargs.items()}
     body = _Body(flow)
     everything = [*arguments, *by_name.values()]
-    for argument in everything:
-        if argument.stand_in in body.slugs:
-            argument.stand_in = _StandIn(argument.task)
-        body.add_task(argument.stand_in)
     with context(mapped=True, case=None, resource=None), body:
+        for argument in everything:
+            argument.stand_in_for(body)
         result = func(
             *(argument.stand_in for argument in arguments),
             **{name: argument.stand_in for name, argument in by_name.items()},
@@ -107,14 +105,17 @@ class _Argument:
             )
         self.task: Task = as_task(value, flow=flow)
         self.is_constant = isinstance(self.task, Constant)
-        self.stand_in = _StandIn(self.task) if self.is_constant and self.is_mapped else self.task
+        self.stand_in = self.task
+
+    def stand_in_for(self, body: Flow) -> None:
+        """Put what stands for the argument into the flow of the function's part."""
+        if (self.is_constant and self.is_mapped) or self.stand_in in body.slugs:
+            self.stand_in = _StandIn(name=self.task.name)
+        body.add_task(self.stand_in)
 
 
 class _StandIn(Task):
     """Stands, while a function builds its part, for a sequence that is mapped over."""
-
-    def __init__(self, task: Task) -> None:
-        super().__init__(name=task.name)
 
     def run(self) -> None:
         """Do nothing: it never comes into a flow that runs."""
@@ -206,5 +207,6 @@ def _with_real_tasks(result: Any, tasks: dict[Task, Task]) -> Any:
     if type(result) in (list, tuple, set):
         return type(result)(_with_real_tasks(each, tasks) for each in result)
     if type(result) is dict:
-        return {key: _with_real_tasks(each, tasks) for key, each in result.items()}
+        pairs = cast("dict[Any, Any]", result)
+        return {key: _with_real_tasks(each, tasks) for key, each in pairs.items()}
     return result
