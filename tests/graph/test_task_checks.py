@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from penstock.graph import cache_validators, triggers
+from penstock.graph import cache_validators, task_checks, triggers
 from penstock.graph.ambient import context
 from penstock.graph.debug import raise_on_exception
 from penstock.graph.edge import Edge
@@ -301,13 +301,17 @@ def test_what_cannot_be_mapped_over(value):
     assert all(name in made.message for name in ("'up'", "'x'", "'down'", type(value).__name__))
 
 
-def test_what_has_items_but_no_length_cannot_be_mapped_over():
-    class Endless:
+@pytest.mark.parametrize(("count", "is_mapped"), [(0, True), (3, True), (10**9, False)])
+def test_what_has_elements_but_no_length_is_counted(count, is_mapped, monkeypatch):
+    class Elements:
         def __getitem__(self, index):
-            return index
+            return range(count)[index]
 
-    made = map_ready({edge("x", mapped=True): Success(result=Endless())})
-    assert "unmappable" in made.message
+    monkeypatch.setattr(task_checks, "COUNTED_LIMIT", 1000)
+    made = map_ready({edge("x", mapped=True): Success(result=Elements())})
+
+    assert made.is_mapped() is is_mapped
+    assert made.n_map_states == count if is_mapped else "unmappable" in made.message
 
 
 def test_a_state_that_is_mapped_already_stays():

@@ -39,10 +39,28 @@ if TYPE_CHECKING:
     UpstreamStates = dict[Edge, State]
     Inputs = dict[str, Result]
 
-__all__ = ["TaskChecks"]
+__all__ = ["COUNTED_LIMIT", "TaskChecks", "length_of"]
 
-_UNREADY = Pending()
-"""Stands for a mapped child of which nothing is known."""
+COUNTED_LIMIT = 1_000_000
+"""Up to so many elements are counted of what is mapped over and has no length."""
+
+
+def length_of(value: Any) -> int | None:
+    """Give how many elements a value has by their places; none if it cannot be mapped over.
+
+    Args:
+        value: The value. One without a length is asked for its elements one by one.
+    """
+    if not hasattr(value, "__getitem__"):
+        return None
+    if hasattr(value, "__len__"):
+        return len(value)
+    for count in range(COUNTED_LIMIT):
+        try:
+            value[count]
+        except IndexError:
+            return count
+    return None
 
 
 class TaskChecks(TaskSteps):
@@ -199,14 +217,15 @@ class TaskChecks(TaskSteps):
                 widths.append(upstream.n_map_states)
                 continue
             value = upstream.result
-            if not (hasattr(value, "__getitem__") and hasattr(value, "__len__")):
+            width = length_of(value)
+            if width is None:
                 problem = (
                     "At least one upstream state has an unmappable result. Of"
                     f" {self._described({edge: upstream})} it is a {type(value).__name__}: give"
-                    " something with a length and an order, or mark it `unmapped`."
+                    " something with elements by their places, as a list, or mark it `unmapped`."
                 )
                 raise ENDRUN(Failed(message=problem))
-            widths.append(len(value))
+            widths.append(width)
         raise ENDRUN(
             Mapped(
                 message="Ready to proceed with mapping.",
