@@ -274,7 +274,9 @@ def _resolved(value: Any) -> Any:
 
     def resolve(part: Any) -> Any:
         is_future = isinstance(part, concurrent.futures.Future)
-        return cast("Any", part).result() if is_future else part
+        if is_future:
+            return cast("Any", part).result()
+        return part
 
     return visit_collection(value, resolve, return_data=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from penstock import clock
 from penstock.engine.execution import Execution
@@ -18,7 +18,7 @@ from penstock.graph.configuration import find_class
 from penstock.graph.executors import LocalExecutor, TaskRunnerExecutor, executor_of
 from penstock.graph.nodes import Node, nodes_of
 from penstock.graph.runner import ENDRUN, Runner, call_state_handlers
-from penstock.graph.state import Failed, Pending, Running, State, Success
+from penstock.graph.state import Failed, Mapped, Pending, Running, State, Success
 from penstock.graph.task_runner import TaskRunner
 from penstock.graph.walk import Setup, Walk
 from penstock.task_runners import ConcurrentTaskRunner
@@ -52,7 +52,7 @@ class FlowRunner(Runner):
         self,
         flow: Any,
         task_runner_cls: type[Any] | None = None,
-        state_handlers: Iterable[Any] | None = None,
+        state_handlers: Sequence[Any] | None = None,
     ) -> None:
         self.flow = flow
         self.task_runner_cls: type[Any] = task_runner_cls or find_class(
@@ -141,7 +141,7 @@ class FlowRunner(Runner):
         _logger.debug("Flow %r: finished in state %s", self.flow.name, type(made).__name__)
         return made
 
-    def initialize_run(
+    def initialize_run(  # type: ignore[override] - section 6.1 gives it arguments of its own
         self,
         state: State | None,
         task_states: dict[Task, State],
@@ -173,9 +173,7 @@ class FlowRunner(Runner):
             task: {"task_name": task.name, "task_slug": slug, **task_contexts.get(task, {})}
             for task, slug in self.flow.slugs.items()
         }
-        made = state if state is not None else Pending()
-        while made.is_meta_state():
-            made = made.state or Pending()  # type: ignore[attr-defined]
+        made, _context = super().initialize_run(state, context)
         return made, task_states, contexts
 
     @call_state_handlers
@@ -344,9 +342,8 @@ def _decisive(by_task: Mapping[Task, State], tasks: Iterable[Task]) -> list[Stat
     states: list[State] = []
     for task in tasks:
         state = by_task[task]
-        if state.is_mapped():
-            children: Sequence[State | None] = state.map_states  # type: ignore[attr-defined]
-            states += [child or Pending() for child in children]
+        if isinstance(state, Mapped):
+            states += [child or Pending() for child in cast("Sequence[Any]", state.map_states)]
         else:
             states.append(state)
     return states
@@ -358,12 +355,11 @@ def _default_executor() -> Any:
 
 def _runner_of(executor: Executor) -> BaseTaskRunner | None:
     """Give the task runner to drive task runs on; none where calls are made one by one."""
-    is_ours = isinstance(executor, TaskRunnerExecutor) and (
-        type(executor).submit is TaskRunnerExecutor.submit
-    )
-    if is_ours and isinstance(executor.started, ConcurrentTaskRunner):
-        return executor.started
-    return None
+    if not isinstance(executor, TaskRunnerExecutor):
+        return None
+    is_ours = type(executor).submit is TaskRunnerExecutor.submit
+    runner = executor.started
+    return runner if is_ours and isinstance(runner, ConcurrentTaskRunner) else None
 
 
 def _fill_dates(context: dict[str, Any]) -> None:

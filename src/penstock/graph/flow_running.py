@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 import select
 import sys
 import warnings
@@ -146,7 +147,8 @@ def _parameters(
             f" {', '.join(sorted(known)) or 'none'}."
         )
         raise ValueError(message)
-    there = {**(ambient.get("parameters") or {}), **given}
+    around: dict[str, Any] = ambient.get("parameters") or {}
+    there = {**around, **given}
     missing = sorted(
         name for name, parameter in known.items() if parameter.required and name not in there
     )
@@ -285,14 +287,16 @@ class _Run:
         state: State = self.options.pop("state", None) or Scheduled(
             start_time=self.start_time, result={}
         )
-        states = {**(self.options.pop("task_states", None) or {}), **states}
+        given: dict[Task, State] = self.options.pop("task_states", None) or {}
+        states = {**given, **states}
         if isinstance(state.result, dict):
             states = {**cast("dict[Task, State]", state.result), **states}
         while True:
             state = self._make_pass(state, states, recording, context, parameters)
-            if not isinstance(state.result, dict) or state.is_scheduled() or state.is_finished():
+            result: Any = state.result
+            if not isinstance(result, dict) or state.is_scheduled() or state.is_finished():
                 break
-            states = cast("dict[Task, State]", state.result)
+            states = cast("dict[Task, State]", result)
             if not self._go_on(states):
                 self.state = state
                 raise _resting(self.flow, states)
@@ -313,7 +317,8 @@ class _Run:
             task: {"task_id": slug, "task_run_id": str(uuid4())}
             for task, slug in self.flow.slugs.items()
         }
-        for task, more in (self.options.get("task_contexts") or {}).items():
+        given: dict[Any, dict[str, Any]] = self.options.get("task_contexts") or {}
+        for task, more in given.items():
             contexts[task] = {**contexts.get(task, {}), **more}
         options = {
             key: value
@@ -363,7 +368,7 @@ class _Run:
     # -- what paused --------------------------------------------------------------------------
 
     def _go_on(self, states: dict[Task, State]) -> bool:
-        """Ask whether paused tasks may go on, wait for those with a time; tell whether any does."""
+        """Let tasks go on that somebody says may, or whose time comes; tell whether any does."""
         resumed = False
         for task, index in _places(states, Paused):
             if not _may_resume(task, index):
@@ -449,7 +454,10 @@ def _may_resume(task: Task, index: int | None) -> bool:
         return False
     name = task.name if index is None else f"{task.name}[{index}]"
     try:
-        answer = input(f"Task {name!r} is paused. Resume it? (y/n) ")
+        if _is_piped():
+            answer = sys.stdin.readline()
+        else:
+            answer = input(f"Task {name!r} is paused. Resume it? (y/n) ")
     except (EOFError, OSError):
         return False
     return answer.strip().lower() in ("y", "yes")
@@ -458,12 +466,19 @@ def _may_resume(task: Task, index: int | None) -> bool:
 def _can_ask() -> bool:
     """Tell whether a question would be answered, or its absence at once seen."""
     try:
-        if sys.stdin.isatty():
-            return True
-        # Something to read is there, be it the end: a pipe that nobody writes to has nothing.
-        return bool(select.select([sys.stdin], [], [], 0)[0])
+        # A pipe that nobody writes to has nothing to read, not even its end.
+        return not _is_piped() or bool(select.select([sys.stdin], [], [], 0)[0])
     except (AttributeError, OSError, ValueError):
-        return sys.stdin is not None and not sys.stdin.closed
+        return False
+
+
+def _is_piped() -> bool:
+    """Tell whether answers come from a file or a pipe: no question is shown there."""
+    try:
+        os.fstat(sys.stdin.fileno())
+        return not sys.stdin.isatty()
+    except (AttributeError, OSError, ValueError):
+        return False  # no file at all: whoever put it there answers `input`
 
 
 def _resting(flow: Any, states: Mapping[Task, State]) -> PausedRun:

@@ -4,6 +4,9 @@ A column gives for an index the state that the child with this index finds upstr
 taken when a child is about to run, so that a map over many costs no more at once than over few.
 """
 
+# ruff: noqa: SLF001 - `State._result` is the result object; `result` gives its value only
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import copy
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from penstock.graph.edge import Edge
     from penstock.graph.nodes import Node
 
-_WHOLE = (str, bytes, dict)
+_WHOLE: tuple[type[Any], ...] = (str, bytes, dict)
 """What can be iterated over, but is meant as one value."""
 
 _logger = logging.getLogger("penstock.graph.flow_runner")
@@ -83,7 +86,7 @@ def _column(edge: Edge, above: Node, cached: dict[str, Result], was_mapped: bool
         states = state.map_states if edge.flattened else above.children
         follows = None if edge.flattened else above
         return Column(edge, _child_of(edge, states), len(states), follows)
-    result = state._result  # noqa: SLF001 - the result object, which `result` does not give
+    result = state._result
     if edge.key is not None and edge.key in cached:
         result = cached[edge.key]
     elif was_mapped and result == NoResult:
@@ -203,13 +206,14 @@ def _flattened_value(state: State) -> State:
         flat = [element for part in parts for element in part]
     except TypeError:
         return state
-    return _with_value(state, state._result, flat)  # noqa: SLF001 - the result object
+    return _with_value(state, state._result, flat)
 
 
 def _flattened_children(state: Mapped) -> Mapped:
-    states: list[State] = []
-    for child in state.map_states:
-        states += [child] if child is None else _parts_of(child)
+    states: list[State | None] = []
+    children: list[State | None] = state.map_states
+    for child in children:
+        states += [None] if child is None else _parts_of(child)
     made = copy.copy(state)
     made.map_states = states
     made.result = [None if part is None else part.result for part in states]
@@ -220,8 +224,8 @@ def _parts_of(child: State) -> list[State]:
     """Give a child's elements as a state each; one that has none passes through."""
     if not child.is_successful() or child.is_skipped():
         return [child]
-    value = child.result
-    result = child._result  # noqa: SLF001 - the result object
+    value: Any = child.result
+    result = child._result
     try:
         elements = None if isinstance(value, _WHOLE) else list(value)
     except TypeError:

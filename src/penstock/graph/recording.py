@@ -4,6 +4,9 @@ A task run is written once, when its pipeline is over: its transitions wait in m
 (DESIGN 5). One that waits for a retry or a start time is written as it begins to wait.
 """
 
+# ruff: noqa: SLF001 - `State._result` is the result object; `result` gives its value only
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -15,7 +18,7 @@ from penstock.graph.signals import PrefectSignal, signal_from_state
 from penstock.records import TaskRun, TaskRunPolicy, TaskRunResult
 from penstock.results import BaseResult
 from penstock.results.fingerprint import fingerprint
-from penstock.rules import Facts, record
+from penstock.rules import Facts, record, take_back
 from penstock.states import State, StateDetails, StateType
 from penstock.store import statements as sql
 from penstock.store.encoding import task_run_row
@@ -110,7 +113,7 @@ def _describe(state: states.State, details: StateDetails) -> None:
         details.graph = {"loop_count": state.loop_count}
     elif isinstance(state, states.Cached):
         details.cache_expiration = state.cached_result_expiration
-    location = state._result.location if isinstance(state._result, Result) else None  # noqa: SLF001
+    location = state._result.location if isinstance(state._result, Result) else None
     if location is not None:
         details.graph = {**(details.graph or {}), "location": location}
     loop_count = state.context.get("_loop_count")
@@ -292,12 +295,27 @@ class Transitions(list[tuple[states.State, float]]):
         state, seconds = item
         run = self._run
         stored = to_stored(state, clock.from_epoch(seconds))
+        self._take_back_final(stored)
         record(run, stored, Facts(now=stored.timestamp, flow_run=self._execution.flow_run))
         self.last = state
         if stored.type is _RUNNING:
             self._execution.in_flight.add(run)
         elif isinstance(state, states.Looped):
             self._has_looped(state, stored)
+
+    def _take_back_final(self, stored: State) -> None:
+        """Take a final state back that another one follows: it has not been written.
+
+        A failure that is tried again, and a success that is kept for later runs, are one state of
+        the record: a run does not leave a final state.
+        """
+        run, last = self._run, self.last
+        if last is None or run.state is None or not run.state.is_final():
+            return
+        failure = run.state.message if stored.is_scheduled() and last.is_failed() else None
+        take_back(run, run.history[-2])
+        if failure:
+            stored.message = f"{stored.message}: {failure}" if stored.message else failure
 
     def _has_looped(self, state: states.Looped, stored: State) -> None:
         """Write a turn of a loop, so that a run that is killed goes on from there."""
@@ -332,7 +350,7 @@ def value_to_record(state: states.State) -> Any:
         return NoResult
     if not state.is_finished() and "_loop_count" not in state.context:
         return NoResult
-    result = state._result  # noqa: SLF001 - the result object
+    result = state._result
     if result == NoResult:
         return None if state.is_successful() else NoResult
     value = state.result

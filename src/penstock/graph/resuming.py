@@ -4,6 +4,9 @@ A task run that has finished is kept, and not run again, unless the graph is wir
 it was, or its task comes after one that is run again because it had failed.
 """
 
+# ruff: noqa: SLF001 - `State._result` is the result object; `result` gives its value only
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import logging
@@ -129,7 +132,7 @@ def _one_state(run: TaskRun, task: Task, *, has_failed: bool, is_resumed: bool) 
     state = to_graph(run, task)
     if isinstance(state, Looped):
         again = Pending(context={"_loop_count": state.loop_count + 1})
-        again.result = state._result  # noqa: SLF001 - the result object, with its location
+        again.result = state._result
         return again
     if is_resumed and isinstance(state, Paused) and state.start_time is None:
         return Resume(context=same_attempt)

@@ -12,7 +12,7 @@ from penstock.exceptions import Abort
 from penstock.graph import recording
 from penstock.graph.decorated import run_decorated
 from penstock.graph.results import NoResult
-from penstock.graph.state import Failed, Scheduled, State
+from penstock.graph.state import Failed, Mapped, Scheduled, State
 from penstock.results import BaseResult
 from penstock.rules import Facts, record
 from penstock.states import exception_to_crashed_state
@@ -172,7 +172,7 @@ class GraphCall:
         mapped = {
             edge: state.map_states
             for edge, state in self.upstream.items()
-            if not edge.mapped and state.is_mapped()
+            if not edge.mapped and isinstance(state, Mapped)
         }
         context = self.context()
         return executor.submit(

@@ -21,7 +21,12 @@ from penstock.logging.formatters import (
     TIME_FORMAT,
     PenstockFormatter,
 )
-from penstock.logging.handlers import ConsoleHandler, StoreHandler, writes_to_console
+from penstock.logging.handlers import (
+    ConsoleHandler,
+    GraphHandler,
+    StoreHandler,
+    writes_to_console,
+)
 from penstock.settings import InvalidSettingError, get_current_settings
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
 _EXTRA = "penstock.extra"
 """The logger whose handlers and level extra loggers get; nothing logs to it itself."""
 
-_HANDLERS = {"console": ConsoleHandler, "api": StoreHandler}
+_HANDLERS = {"console": ConsoleHandler, "api": StoreHandler, "graph": GraphHandler}
 
 _lock = threading.RLock()
 
@@ -95,11 +100,13 @@ def default_configuration(level: str) -> dict[str, Any]:
         "handlers": {
             "console": {"level": "NOTSET", "formatter": "standard"},
             "api": {"level": "NOTSET"},
+            "graph": {"level": "NOTSET"},
         },
         "loggers": {
             "penstock": {"level": level, "handlers": ["console"], "propagate": True},
             "penstock.flow_runs": dict(run_logger),
             "penstock.task_runs": dict(run_logger),
+            "penstock.graph": {"level": "NOTSET", "handlers": ["graph"], "propagate": True},
             _EXTRA: {"level": level, "handlers": ["console", "api"], "propagate": True},
         },
     }

@@ -32,6 +32,9 @@ class StoreHandler(logging.Handler):
     record out of the store.
     """
 
+    is_for_runs_only = True
+    """Whether a record that belongs to no run is a mistake, which is said."""
+
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Filter and emit. The buffer has its own lock, so none is taken here."""
         if self.filters:
@@ -64,7 +67,8 @@ class StoreHandler(logging.Handler):
         if flow_run_id is None and task_run_id is None:
             flow_run_id, task_run_id = _ids_of_present_run()
             if flow_run_id is None and task_run_id is None:
-                _refuse(record, settings["PENSTOCK_LOGGING_TO_API_WHEN_MISSING_FLOW"])
+                if self.is_for_runs_only:
+                    _refuse(record, settings["PENSTOCK_LOGGING_TO_API_WHEN_MISSING_FLOW"])
                 return
         # Another logger up the tree may have such a handler, too.
         fields["penstock_recorded"] = True
@@ -83,6 +87,15 @@ class StoreHandler(logging.Handler):
             )
         except Exception:  # noqa: BLE001 - logging's rule: handleError says it on stderr
             self.handleError(record)
+
+
+class GraphHandler(StoreHandler):
+    """Hands records of graphs to the store, if they are logged in a run that is recorded.
+
+    A graph's tasks can be run on their own, too, and then belong to no run.
+    """
+
+    is_for_runs_only = False
 
 
 def _ids_of_present_run() -> tuple[UUID | None, UUID | None]:
