@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cloudpickle
 import pytest
 
 from penstock.graph.ambient import context
@@ -279,9 +280,8 @@ def test_mapping_inside_of_a_case(go, expected):
 
 
 def test_branches_inside_of_a_case():
-    with Flow("in a case") as flow:
-        with case(Parameter("go"), True):
-            total = apply_map(halved_or_more, [1, 2])
+    with Flow("in a case") as flow, case(Parameter("go"), True):
+        total = apply_map(halved_or_more, [1, 2])
     assert result_of(flow, total, go=True) == [4, 1]
 
 
@@ -346,3 +346,16 @@ def test_two_maps_of_one_function():
         other = apply_map(halved_or_more, [2])
         total = add(one, other)
     assert result_of(flow, total) == [4, 1]
+
+
+def test_a_flow_with_all_of_it_can_be_pickled():
+    with Flow("pickled") as flow:
+        limit = Parameter("limit", default=3)
+        small = apply_map(lambda x, y: (x < y).or_(x[0:1]), ["a", "b"], unmapped("b"))
+        with case(limit > 2, True):
+            one = numbers(limit)
+        total = merge(one, small)
+    copied = cloudpickle.loads(cloudpickle.dumps(flow))
+    (merged,) = copied.get_tasks(name=total.name)
+    assert result_of(copied, merged) == [0, 1, 2]
+    assert result_of(copied, merged, limit=1) == [True, "b"]
