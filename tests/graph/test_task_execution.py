@@ -118,7 +118,7 @@ def test_a_generator_is_run_to_its_end():
 
 @pytest.mark.parametrize("timeout", [None, 20])
 def test_a_coroutine_is_run_to_its_end(timeout, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="penstock")
 
     @task(name="t", timeout=timeout, log_stdout=True)
     async def wait(x):
@@ -422,7 +422,7 @@ def test_prints_are_logged_by_the_tasks_logger(caplog, capsys):
         print("to the console", file=sys.__stdout__)
         return 1
 
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="penstock")
     state = TaskRunner(Body(body, name="talks", log_stdout=True)).run()
 
     assert state.result == 1
@@ -440,14 +440,14 @@ def test_prints_are_printed_otherwise(caplog, capsys):
 
 
 def test_prints_under_a_timeout_are_logged(caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="penstock")
     body = Body(lambda: print("hello"), log_stdout=True, timeout=20)
     in_another_thread(lambda: TaskRunner(body).run())
     assert "hello" in caplog.messages
 
 
 def test_prints_of_a_generator_are_logged(caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="penstock")
 
     @task(log_stdout=True)
     def talks():

@@ -225,7 +225,7 @@ def test_a_childs_logger_has_its_name():
 
 
 def test_a_childs_logger_reports_where_the_tasks_does(caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="penstock")
     body = Body(lambda: context.logger.info("hello"), name="t")
     TaskRunner(body).run(context={"map_index": 3})
 
@@ -437,7 +437,7 @@ def lines(caplog, text):
 
 
 def test_the_beginning_and_the_end_are_logged_once(caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="penstock")
 
     def loops():
         if context.get("task_loop_count", 1) < 9:
@@ -453,7 +453,7 @@ def test_the_beginning_and_the_end_are_logged_once(caplog):
 
 
 def test_an_iteration_of_a_loop_around_it_logs_no_end(caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="penstock")
     with context(task_loop_count=2):
         TaskRunner(Task()).run()
 

@@ -198,7 +198,7 @@ def test_a_print_that_somebody_else_put_in_place_stays(monkeypatch):
 
 @pytest.fixture
 def mine(caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="penstock")
     ensure_print_is_patched()
     return logging.getLogger("penstock.mine")
 
