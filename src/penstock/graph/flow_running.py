@@ -289,8 +289,9 @@ class _Run:
         )
         given: dict[Task, State] = self.options.pop("task_states", None) or {}
         states = {**given, **states}
-        if isinstance(state.result, dict):
-            states = {**cast("dict[Task, State]", state.result), **states}
+        former: Any = state.result
+        if isinstance(former, dict):
+            states = {**cast("dict[Task, State]", former), **states}
         while True:
             state = self._make_pass(state, states, recording, context, parameters)
             result: Any = state.result

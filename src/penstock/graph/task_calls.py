@@ -10,7 +10,7 @@ from penstock.context import TaskRunContext
 from penstock.engine.effects import Commit, Invoke, Save, Sleep, Steps
 from penstock.exceptions import Abort
 from penstock.graph import recording
-from penstock.graph.decorated import run_decorated
+from penstock.graph.decorated_runs import run_decorated
 from penstock.graph.results import NoResult
 from penstock.graph.state import Failed, Mapped, Scheduled, State
 from penstock.results import BaseResult
