@@ -65,6 +65,8 @@ class Flow(GraphEdges, LoadableFlow):
         ['one', 'one', 'Add']
     """
 
+    is_graph = True
+
     def __init__(  # noqa: PLR0913, PLR0917 - one parameter for each option of the field's class
         self,
         name: str,
