@@ -37,11 +37,12 @@ class LoadableFlow:
     name: str
     is_graph: ClassVar[bool] = False
     _entrypoint: str | None
+    _module: str | None = None
 
     @property
     def module_name(self) -> str | None:
         """Give the name of the module that the flow was made in, where that is known."""
-        return getattr(getattr(self, "fn", None), "__module__", None)
+        return self._module or getattr(getattr(self, "fn", None), "__module__", None)
 
 
 @contextmanager

@@ -132,7 +132,8 @@ def _dot(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _clean(text).replace("\\", "\\\\").replace('"', '\\"')
+    """Give a text as a part of a quoted one; Graphviz would take `&amp;` in it for an entity."""
+    return _clean(text).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
 
 
 # -- for people -----------------------------------------------------------------------------------
