@@ -79,7 +79,7 @@ def graphs(draw: st.DrawFn) -> list[Spec]:
     return specs
 
 
-# -- what the specification says -------------------------------------------------------------------
+# -- what the specification says ------------------------------------------------------------------
 
 
 def evaluate(specs: list[Spec]) -> list[Wanted]:
@@ -143,7 +143,7 @@ def mapped(spec: Spec, beside: list[str], over: Wanted) -> Wanted:
     return Wanted("Mapped", children, elements)
 
 
-# -- the same as a flow ----------------------------------------------------------------------------
+# -- the same as a flow ---------------------------------------------------------------------------
 
 
 def act(own: str, value: Any = None) -> Any:
@@ -215,10 +215,7 @@ def test_states_are_those_of_the_specification(how: str, specs: list[Spec]) -> N
         return
     executor = LocalDaskExecutor(num_workers=3) if how == "threads" else LocalExecutor()
     flow, tasks = build(specs, executor)
-    if how == "one pass":
-        state = FlowRunner(flow).run(return_tasks=tasks)
-    else:
-        state = flow.run()
+    state = FlowRunner(flow).run(return_tasks=tasks) if how == "one pass" else flow.run()
     compare(state, tasks, wanted)
     ends = {task for task in tasks if not flow.edges_from(task)}
     decisive = [

@@ -327,6 +327,7 @@ def test_the_default_configuration_can_be_copied_into_a_file(with_file, flow_run
     configuration = default_configuration("INFO")
     configuration["handlers"]["console"]["class"] = "penstock.logging.handlers.ConsoleHandler"
     configuration["handlers"]["api"]["class"] = "penstock.logging.handlers.StoreHandler"
+    configuration["handlers"]["graph"]["class"] = "penstock.logging.handlers.GraphHandler"
     configuration["formatters"]["standard"]["()"] = "penstock.logging.formatters.PenstockFormatter"
     with_file("logging.json", json.dumps(configuration))
     flow_run_logger(flow_run).info("hello")
