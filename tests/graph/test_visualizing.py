@@ -273,7 +273,7 @@ def test_a_users_own_state_with_a_color_that_is_none(flow):
 
 
 @pytest.mark.parametrize(
-    ("filename", "format", "written", "begins"),
+    ("filename", "form", "written", "begins"),
     [
         ("graph", None, "graph.svg", b"<?xml"),
         ("graph.svg", None, "graph.svg", b"<?xml"),
@@ -290,11 +290,11 @@ def test_a_users_own_state_with_a_color_that_is_none(flow):
     ],
 )
 def test_a_drawing_is_written_where_its_filename_says(
-    flow, tmp_path, monkeypatch, filename, format, written, begins
+    flow, tmp_path, monkeypatch, filename, form, written, begins
 ):
     monkeypatch.chdir(tmp_path)
 
-    flow.visualize(filename=filename, format=format)
+    flow.visualize(filename=filename, format=form)
 
     files = [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()]
     assert files == [written]
@@ -302,17 +302,19 @@ def test_a_drawing_is_written_where_its_filename_says(
 
 
 def test_a_format_that_there_is_not(flow):
-    with pytest.raises(VisualizationUnsupportedError, match="no format 'gif'.*mermaid, dot, svg"):
+    with pytest.raises(VisualizationUnsupportedError, match=r"'gif'.*mermaid, dot, svg"):
         flow.visualize(format="gif")
 
 
-@pytest.mark.parametrize("format", ["SVG", ".svg"])
-def test_a_format_may_be_written_as_an_ending(flow, format):
-    assert flow.visualize(format=format).format == "svg"
+@pytest.mark.parametrize("form", ["SVG", ".svg"])
+def test_a_format_may_be_written_as_an_ending(flow, form):
+    assert flow.visualize(format=form).format == "svg"
 
 
 def test_each_ending_stands_for_its_format():
-    assert {format_of(f"x{each}") for found in SUFFIXES.values() for each in found} == set(SUFFIXES)
+    assert {format_of(f"x{each}") for found in SUFFIXES.values() for each in found} == set(
+        SUFFIXES
+    )
     assert format_of("x.tar.gz") is None
 
 

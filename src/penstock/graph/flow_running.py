@@ -36,6 +36,7 @@ from penstock.graph.state import (
     Scheduled,
     State,
 )
+from penstock.loading import is_loading
 from penstock.states import Paused as StoredPaused
 from penstock.states import StateType
 
@@ -78,17 +79,17 @@ def run_flow(
         ValueError: parameters are missing or unknown; the schedule has no more events.
     """
     if ambient.get("flow") is flow:
-        message = (
-            f"Flow {flow.name!r} cannot run inside of its own `with` block: call run after it."
-        )
+        message = f"Flow {flow.name!r} cannot run inside of its own `with` block: do it after it."
         raise RuntimeError(message)
     if ambient.get("loading_flow"):
         warnings.warn(
             f"Flow {flow.name!r} was run while it is being loaded: the call does nothing. Put it"
             ' under `if __name__ == "__main__":`.',
-            UserWarning,
             stacklevel=3,
         )
+        return None
+    if is_loading.get():
+        _logger.warning("Flow %r is not run while its script is being loaded.", flow.name)
         return None
     options = dict(kwargs or {})
     if "return_tasks" in options:
