@@ -17,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 
-.PHONY: help setup test check lint types rooms limits snippets format bench bench-peers demo constraints clean
+.PHONY: help setup test check lint types rooms limits snippets format bench bench-peers demo demo-graph constraints clean
 
 help:  ## say what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,9 +68,12 @@ bench-peers: setup  ## measure other engines side by side, where their environme
 demo: setup  ## run examples/flights: a year of real flights, month by month
 	$(BIN)/python examples/flights/flights.py
 
+demo-graph: setup  ## run examples/quality_gate: a graph that repairs, rests, and is approved of
+	$(BIN)/python examples/quality_gate/demo.py
+
 constraints:  ## choose the newest versions anew and write them down (then: make setup test check)
 	"$(PYTHON)" tools/write_constraints.py
 
-clean:  ## remove what setup, tests and the demo made
+clean:  ## remove what setup, tests and the demos made
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis examples/*/out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
