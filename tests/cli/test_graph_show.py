@@ -104,10 +104,10 @@ def test_the_files_ending_says_the_format(write, project, penstock, file, begins
     assert (project / file).read_bytes().startswith(begins)
 
 
-def test_nothing_runs_and_nothing_is_recorded(write, project, penstock, penstock_home):
+def test_nothing_runs_and_nothing_is_recorded(write, process, penstock_home):
     write("orders.py", ORDERS + "    orders.run()\n")
 
-    ended = penstock("graph", "show", "orders.py")
+    ended = process("graph", "show", "orders.py")
 
     assert ended.code == 0, ended.err
     assert "is not run while its script is being loaded" in ended.err
@@ -132,6 +132,40 @@ def test_a_recorded_runs_states_are_shown(write, penstock, pages):
     mermaid = penstock("graph", "show", "orders.py", "-f", "mermaid", "--run", "-").out
     assert ("classDef Failed" in mermaid) == failed
     assert "classDef Success" in mermaid
+
+
+def test_states_are_shown_whatever_has_become_of_results(write, project, penstock):
+    text = """
+        from pathlib import Path
+        from penstock.graph import Flow, task
+        from penstock.graph.results import LocalResult
+
+        @task
+        def large():
+            return b"x" * 1_000_000
+
+        @task(result=LocalResult(dir=Path(__file__).parent / "kept"), target="small.txt")
+        def kept():
+            return 1
+
+        with Flow("lost") as flow:
+            large(), kept()
+    """
+    write("flows.py", text)
+    assert penstock("run", "flows.py", PENSTOCK_GRAPH_CHECKPOINTING="true").code == 0
+    folders = [project / "kept", project.parent / "penstock-home" / "storage"]
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    assert len(files) == 2
+    for file in files:
+        file.unlink()
+
+    ended = penstock("graph", "show", "flows.py", "--run", "-")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert sorted(map(cells_of, ended.out.splitlines()[1:])) == [
+        ["kept", "Success"],
+        ["large", "Success"],
+    ]
 
 
 def cells_of(line):

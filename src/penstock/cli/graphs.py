@@ -65,4 +65,4 @@ def _states_of(flow: Any, reference: str) -> Mapping[Any, Any]:
             f" {flow.name!r}."
         )
         raise CommandError(message)
-    return recorded_states(flow, run.id)
+    return recorded_states(flow, run.id, with_results=False)

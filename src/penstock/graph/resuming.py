@@ -183,27 +183,40 @@ def _forget_lost(runs: _Runs, states: dict[Task, State], task: Task, state: Stat
             children[index] = None
 
 
-def recorded_states(flow: Any, flow_run_id: UUID) -> dict[Task, State]:
+def recorded_states(
+    flow: Any, flow_run_id: UUID, *, with_results: bool = True
+) -> dict[Task, State]:
     """Give the states of a graph's tasks in a recorded run, by task; Pending for what has none.
 
     Parameters:
         flow: the graph flow.
         flow_run_id: the run's id.
+        with_results: read the results, too, also those in storage.
 
     Raises:
         ObjectNotFound: there is no such run.
+        MissingResult, UnreadableResult: a result is not in its storage, or cannot be read.
     """
     from penstock.store import get_store
 
     store = get_store()
     store.read_flow_run(flow_run_id)  # says so if there is none
     found = {(run.task_key, run.dynamic_key): run for run in store.read_task_runs(flow_run_id)}
+    if not with_results:
+        for run in found.values():
+            _drop_result(run)
     by_slug = _by_slug(found)
     states: dict[Task, State] = {}
     for task, slug in flow.slugs.items():
         runs = by_slug.get(slug)
         states[task] = Pending() if runs is None else _present_state(runs, task)
     return states
+
+
+def _drop_result(run: TaskRun) -> None:
+    if run.state is not None:
+        run.state.data = None
+        (run.state.state_details.graph or {}).pop("location", None)
 
 
 def _present_state(runs: _Runs, task: Task) -> State:
