@@ -486,3 +486,89 @@ def test_find_module_imports_nothing(write, monkeypatch):
     assert find_module("unimported.jobs") is None
     assert find_module("json.decoder") is not None
     assert "unimported" not in sys.modules
+
+
+# -- graphs ---------------------------------------------------------------------------------------
+
+GRAPHS = """
+    from penstock import flow
+    from penstock.graph import Flow, task
+
+    label = "Named by a variable"
+
+    @task
+    def one():
+        return 1
+
+    @flow
+    def decorated():
+        return 2
+
+    with Flow("Nightly") as nightly:
+        done = one()
+
+    weekly = again = Flow(name=label)
+    monthly: Flow = Flow("monthly" + "ly")
+    not_a_flow = dict(name="x")
+
+    def made_here():
+        return Flow("made")
+
+    made = made_here()
+"""
+
+
+def test_graphs_are_loaded_beside_decorated_flows(write):
+    found = load_flows_from_script(write("graphs.py", GRAPHS))
+
+    assert [(flow.name, flow.is_graph) for flow in found] == [
+        ("decorated", False),
+        ("Nightly", True),
+        ("Named by a variable", True),
+        ("monthlyly", True),
+        ("made", True),
+    ]
+    assert {flow.module_name for flow in found} == {"graphs"}
+
+
+@pytest.mark.parametrize("name", ["nightly", "weekly", "again", "made"])
+def test_a_graph_is_loaded_from_its_variable_and_runs(write, name):
+    file = write("graphs.py", GRAPHS)
+
+    found = load_flow_from_entrypoint(f"{file}:{name}")
+
+    assert found.run().is_successful()
+    assert load_flow_from_entrypoint(found.entrypoint) is found
+    assert load_flow_from_script(file, found.name) is found
+
+
+def test_a_flow_that_is_not_there_is_told_from_those_that_are(write):
+    file = write("graphs.py", GRAPHS)
+
+    with pytest.raises(MissingFlowError, match="Flows there: decorated, nightly, weekly, monthly"):
+        load_flow_from_entrypoint(f"{file}:yearly")
+    with pytest.raises(UnspecifiedFlowError, match=r"Found 5 flows .*'Nightly'"):
+        load_flow_from_script(file)
+
+
+@pytest.mark.parametrize(
+    ("variable", "arg", "value"),
+    [
+        ("nightly", "name", "Nightly"),
+        ("nightly", "schedule", None),
+        ("weekly", "name", "Named by a variable"),
+        ("again", "name", "Named by a variable"),
+        ("monthly", "name", None),
+    ],
+)
+def test_an_argument_of_a_graph_is_read_from_its_source(write, variable, arg, value):
+    file = write("graphs.py", GRAPHS)
+
+    assert load_flow_argument_from_entrypoint(f"{file}:{variable}", arg) == value
+    assert "graphs" not in sys.modules
+
+
+@pytest.mark.parametrize("variable", ["not_a_flow", "label", "made", "absent"])
+def test_what_is_no_graph_in_the_source_has_no_argument(write, variable):
+    with pytest.raises(MissingFlowError, match=f"no flow '{variable}'"):
+        load_flow_argument_from_entrypoint(f"{write('graphs.py', GRAPHS)}:{variable}")
