@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from penstock.graph.configuration import Config, process_config
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ["Context", "context"]
 
@@ -24,20 +26,23 @@ class _Contents(threading.local):
 class _Scope:
     """What `with context(...)` enters: keys that are there while the block lasts."""
 
-    __slots__ = ("_context", "_former", "_new")
+    __slots__ = ("_contents", "_context", "_former", "_new")
 
-    def __init__(self, context: Context, new: dict[str, Any]) -> None:
+    def __init__(self, context: Context, contents: _Contents, new: dict[str, Any]) -> None:
         self._context = context
+        self._contents = contents
         self._new = new
         self._former: dict[str, Any] | None = None
 
     def __enter__(self) -> Context:
-        contents = self._context._contents  # noqa: SLF001 - its own room
+        if self._former is not None:
+            message = "This context(...) is entered already. Call context(...) for each block."
+            raise RuntimeError(message)
+        contents = self._contents
         former = self._former = contents.data
-        new = self._new
-        if "config" in new:
-            new = {**new, "config": process_config(former.get("config")).merged(new["config"])}
-        contents.data = {**former, **new}
+        made = contents.data = {**former, **self._new}
+        if "config" in self._new:
+            made["config"] = process_config(former.get("config")).merged(made["config"])
         return self._context
 
     def __exit__(
@@ -46,14 +51,16 @@ class _Scope:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._former is not None
-        self._context._contents.data = self._former  # noqa: SLF001 - as above
+        former, self._former = self._former, None
+        if former is not None:
+            self._contents.data = former
 
 
 class Context(MutableMapping[str, Any]):
     """A mapping whose keys can be read as attributes, with contents of each thread's own.
 
     `config` is always there: the process's configuration, with what a block has put over it.
+    What is set without a block stays for as long as its thread lives.
 
     Example:
         >>> with context(day="2013-01-01"):
@@ -64,6 +71,7 @@ class Context(MutableMapping[str, Any]):
     """
 
     __slots__ = ("_contents",)
+    _contents: _Contents
 
     def __init__(self) -> None:
         object.__setattr__(self, "_contents", _Contents())
@@ -81,7 +89,7 @@ class Context(MutableMapping[str, Any]):
         if len(args) > 1:
             message = f"context() takes one mapping of keys, not {len(args)}."
             raise TypeError(message)
-        return _Scope(self, {**args[0], **kwargs} if args else kwargs)
+        return _Scope(self, self._contents, {**args[0], **kwargs} if args else kwargs)
 
     # -- as a mapping -------------------------------------------------------------------------
 
@@ -96,21 +104,22 @@ class Context(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         """Put something under a key, for this thread."""
-        self._contents.data = {**self._contents.data, key: value}
+        data = self._contents.data
+        if key == "config":
+            value = process_config(data.get("config")).merged(value)
+        data[key] = value
 
     def __delitem__(self, key: str) -> None:
         """Take a key away, for this thread."""
-        data = dict(self._contents.data)
-        del data[key]
-        self._contents.data = data
+        del self._contents.data[key]
 
     def __iter__(self) -> Iterator[str]:
         """Go over the keys."""
-        return iter(self._contents.data)
+        return iter(self.copy())
 
     def __len__(self) -> int:
         """Give how many keys there are."""
-        return len(self._contents.data)
+        return len(self.copy())
 
     def __contains__(self, key: object) -> bool:
         """Tell whether a key is there."""
@@ -124,16 +133,17 @@ class Context(MutableMapping[str, Any]):
         return process_config(None) if key == "config" else default
 
     def flat(self) -> dict[str, Any]:
-        """Give the contents as a dictionary of its own; what is in it is shared."""
+        """Give what was put in, as a dictionary of its own: `config` only where a block has it."""
         return dict(self._contents.data)
 
     def copy(self) -> dict[str, Any]:
         """Give the contents as a dictionary of its own, as `dict(context)` does."""
-        return dict(self._contents.data)
+        data = self._contents.data
+        return dict(data) if "config" in data else {"config": process_config(None), **data}
 
     def to_dict(self) -> dict[str, Any]:
         """Give the contents as plain dictionaries, at every level."""
-        return {key: _plain(value) for key, value in self._contents.data.items()}
+        return {key: _plain(value) for key, value in self.copy().items()}
 
     # -- as attributes ------------------------------------------------------------------------
 
@@ -149,8 +159,8 @@ class Context(MutableMapping[str, Any]):
         if key == "config":
             return process_config(None)
         message = (
-            f"The context has no {key!r}. It is there in a run of a graph only, if at all: use"
-            f" context.get({key!r}) where it may be missing."
+            f"The context has no {key!r} here. Much of it is there only while a task of a graph"
+            f" runs; context.get({key!r}) gives None where it is missing."
         )
         raise AttributeError(message)
 
@@ -173,7 +183,7 @@ class Context(MutableMapping[str, Any]):
         """Say that it is the context."""
         return "<Context>"
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> NoReturn:
         """Refuse to be pickled: it belongs to the thread that it is in.
 
         Raises:
@@ -190,7 +200,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Config):
         return value.to_dict()
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {key: _plain(part) for key, part in cast("dict[Any, Any]", value).items()}
     return value
 
 

@@ -1,7 +1,10 @@
 """The configuration of graphs as a tree, `context.config`, made from penstock's settings.
 
 `config.flows.checkpointing` is the setting `PENSTOCK_GRAPH_CHECKPOINTING`, and so on: `PATHS` is
-the table. A block may put a tree over it: `with context(config={"flows": {"checkpointing": True}})`.
+the table. A block may put a tree over it:
+
+    with context(config={"flows": {"checkpointing": True}}):
+        ...
 """
 
 from __future__ import annotations
@@ -36,13 +39,11 @@ class Config(Mapping[str, Any]):
         True
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_merged", "_values")
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values: dict[str, Any] = {
-            key: Config(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value
-            for key, value in values.items()
-        }
+        self._values: dict[str, Any] = {key: _level(value) for key, value in values.items()}
+        self._merged: tuple[Config, Config] | None = None
 
     def __getitem__(self, key: str) -> Any:
         """Give what is under a key."""
@@ -80,7 +81,23 @@ class Config(Mapping[str, Any]):
         return Config, (self.to_dict(),)
 
     def merged(self, over: Mapping[str, Any]) -> Config:
-        """Give the tree with another one put over it, level by level."""
+        """Give the tree with another one put over it, level by level.
+
+        Parameters:
+            over: the other tree; what is in both is taken from it.
+
+        Raises:
+            TypeError: it is no tree.
+        """
+        if not isinstance(over, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            message = f"The configuration must be a dictionary, not {over!r}."
+            raise TypeError(message)
+        if over is self:
+            return self
+        # Each task of a run puts the same tree over the same one.
+        known = self._merged
+        if known is not None and known[0] is over:
+            return known[1]
         merged: dict[str, Any] = dict(self._values)
         for key, value in over.items():
             own = merged.get(key)
@@ -88,7 +105,10 @@ class Config(Mapping[str, Any]):
                 merged[key] = own.merged(cast("Mapping[str, Any]", value))
             else:
                 merged[key] = value
-        return Config(merged)
+        made = Config(merged)
+        if isinstance(over, Config):
+            self._merged = (over, made)
+        return made
 
     def to_dict(self) -> dict[str, Any]:
         """Give the tree as plain dictionaries."""
@@ -98,11 +118,21 @@ class Config(Mapping[str, Any]):
         }
 
 
+def _level(value: Any) -> Any:
+    if isinstance(value, Mapping) and not isinstance(value, Config):
+        return Config(cast("Mapping[str, Any]", value))
+    return cast("Any", value)
+
+
 _made: tuple[Any, Config] | None = None
 
 
 def process_config(there: Any) -> Config:
-    """Give the tree that is there already, else that of the settings in force."""
+    """Give the tree that is there already, else that of the settings in force.
+
+    Parameters:
+        there: a `Config`, or None; a dictionary is put over the settings.
+    """
     global _made  # noqa: PLW0603 - made once for the settings in force
     if isinstance(there, Config):
         return there
@@ -116,9 +146,7 @@ def process_config(there: Any) -> Config:
             level[path[-1]] = getattr(settings, name)
         _made = (settings, Config(tree))
     config = _made[1]
-    return (
-        config.merged(cast("Mapping[str, Any]", there)) if isinstance(there, Mapping) else config
-    )
+    return config if there is None else config.merged(there)
 
 
 def find_class(name: Any, default: type[Any]) -> Any:
@@ -127,6 +155,10 @@ def find_class(name: Any, default: type[Any]) -> Any:
     Parameters:
         name: the qualified name, as in `package.module.Class`; or the class itself.
         default: the built-in class.
+
+    Example:
+        >>> find_class("collections.OrderedDict", dict).__name__
+        'OrderedDict'
     """
     if not isinstance(name, str):
         return default if name is None else name

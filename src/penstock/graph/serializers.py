@@ -1,14 +1,21 @@
-"""How values of graph tasks become bytes, and values again (section 9)."""
+"""How values of graph tasks become bytes, and values again (section 9).
+
+A serializer of one's own is a subclass with `serialize` and `deserialize`. Those of
+`penstock.serializers` are for what `@task` persists; pickling is the same code for both.
+"""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import io
 import json
+import pickle
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from penstock.exceptions import MissingLibraryError, UnreadableResult
+from penstock.results import pickling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +31,26 @@ __all__ = [
 
 
 class Serializer:
-    """The base: a subclass has `serialize` and `deserialize`."""
+    """The base: a subclass has `serialize` and `deserialize`.
+
+    Example:
+        >>> class TextSerializer(Serializer):
+        ...     def serialize(self, value):
+        ...         return value.encode()
+        ...
+        ...     def deserialize(self, value):
+        ...         return value.decode()
+        >>> TextSerializer() == TextSerializer()
+        True
+    """
 
     def __eq__(self, other: object) -> bool:
-        """Two serializers of one class are equal."""
+        """Compare the classes."""
         return type(self) is type(other)
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        """Equal serializers have one hash."""
+        return hash(type(self))
 
     def serialize(self, value: Any) -> bytes:
         """Give a value as bytes."""
@@ -44,7 +64,7 @@ class Serializer:
 
 
 class PickleSerializer(Serializer):
-    """Pickles values, by cloudpickle. Reads what is pickled also in base 64.
+    """Pickles values, by cloudpickle where pickle cannot. Reads what is in base 64 as well.
 
     Example:
         >>> PickleSerializer().deserialize(PickleSerializer().serialize([1]))
@@ -57,25 +77,25 @@ class PickleSerializer(Serializer):
         Raises:
             Exception: it cannot be pickled.
         """
-        import cloudpickle  # heavy, and for graphs that write results only
-
-        return cloudpickle.dumps(value)
+        return pickling.dumps(value)
 
     def deserialize(self, value: bytes) -> Any:
         """Give the value of bytes.
 
         Raises:
-            Exception: they cannot be read; of the two ways, what the first one raised.
+            UnpicklingError: they are no pickle, nor the base 64 of one.
+            UnreadableResult: a class or function that they name is gone, or fails to be made.
         """
-        import pickle
-
         try:
-            return pickle.loads(value)
-        except Exception as first:
-            try:
-                return pickle.loads(base64.b64decode(value, validate=True))
-            except (binascii.Error, Exception):  # noqa: BLE001 - the first error says more
-                raise first from None
+            return pickling.loads(value, "The value")
+        except UnreadableResult as error:
+            cause = error.__cause__
+            first = cause if isinstance(cause, (pickle.UnpicklingError, EOFError)) else error
+        try:
+            return pickling.loads(base64.b64decode(value, validate=True), "The value")
+        except ValueError:
+            # Neither base 64, nor a pickle in it: what was wrong with the value itself says more.
+            raise first from None
 
 
 class JSONSerializer(Serializer):
@@ -134,6 +154,7 @@ class PandasSerializer(Serializer):
 
     Raises:
         ValueError: pandas has no such type.
+        MissingLibraryError: there is no pandas.
     """
 
     def __init__(
@@ -142,13 +163,13 @@ class PandasSerializer(Serializer):
         deserialize_kwargs: dict[str, Any] | None = None,
         serialize_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        pandas = import_module("pandas")  # an optional library of the user's
+        pandas = _pandas()
         if not hasattr(pandas, f"read_{file_type}") or not hasattr(
             pandas.DataFrame, f"to_{file_type}"
         ):
             message = (
-                f"{file_type!r} is not known to pandas: it has neither read_{file_type} nor"
-                f" to_{file_type}. Give, for example, 'csv' or 'parquet'."
+                f"{file_type!r} is no file type that pandas both reads and writes: it has no"
+                f" read_{file_type}, or no to_{file_type}. Give, for example, 'csv' or 'parquet'."
             )
             raise ValueError(message)
         self.file_type = file_type
@@ -156,10 +177,10 @@ class PandasSerializer(Serializer):
         self.serialize_kwargs = dict(serialize_kwargs or {})
 
     def __eq__(self, other: object) -> bool:
-        """They are equal with the same type and arguments."""
+        """Compare the file types and all arguments."""
         return type(self) is type(other) and self.__dict__ == other.__dict__
 
-    __hash__ = object.__hash__
+    __hash__ = Serializer.__hash__
 
     def serialize(self, value: Any) -> bytes:
         """Give a data frame as a file's content."""
@@ -176,8 +197,16 @@ class PandasSerializer(Serializer):
 
     def deserialize(self, value: bytes) -> Any:
         """Give the data frame of a file's content."""
-        read = getattr(import_module("pandas"), f"read_{self.file_type}")
+        read = getattr(_pandas(), f"read_{self.file_type}")
         return read(io.BytesIO(value), **self.deserialize_kwargs)
+
+
+def _pandas() -> Any:
+    try:
+        return import_module("pandas")  # heavy, and a library of the user's
+    except ImportError as error:
+        message = "A PandasSerializer needs pandas. Install it: pip install pandas."
+        raise MissingLibraryError(message) from error
 
 
 class CompressedSerializer(Serializer):
@@ -186,12 +215,14 @@ class CompressedSerializer(Serializer):
     Parameters:
         serializer: the other one.
         format: a module with `compress` and `decompress`, as `gzip`, `bz2`, `lzma`, `zlib`.
-        compress, decompress: functions instead of it; both of them.
-        compress_kwargs, decompress_kwargs: arguments of these.
+        compress: a function that compresses bytes; with `decompress`, instead of a format.
+        decompress: the function that undoes it.
+        compress_kwargs: further arguments of the one.
+        decompress_kwargs: further arguments of the other.
 
     Raises:
         ValueError: neither a format nor both functions are given, or more than that; or the
-            format's module has no such functions.
+            module of the format has no such functions.
         ImportError: there is no such module.
 
     Example:
@@ -233,10 +264,10 @@ class CompressedSerializer(Serializer):
         self._decompress_kwargs = dict(decompress_kwargs or {})
 
     def __eq__(self, other: object) -> bool:
-        """They are equal with the same inner serializer, functions and arguments."""
+        """Compare the inner serializers, the functions and their arguments."""
         return type(self) is type(other) and self.__dict__ == other.__dict__
 
-    __hash__ = object.__hash__
+    __hash__ = Serializer.__hash__
 
     def serialize(self, value: Any) -> bytes:
         """Give a value as compressed bytes."""

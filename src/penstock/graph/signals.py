@@ -48,6 +48,8 @@ class PrefectSignal(BaseException):
 class ENDRUN(PrefectSignal):
     """Stops the pipeline: nothing of it happens any more, and `state` is the answer.
 
+    No retry, no caching and no further turn of a loop comes after it.
+
     Parameters:
         state: the state.
     """
@@ -72,11 +74,15 @@ class PrefectStateSignal(PrefectSignal):
 
     _state_cls: ClassVar[type[State]] = State
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Enter the class as the signal of its state, unless there is one."""
+        super().__init_subclass__(**kwargs)
+        _SIGNALS.setdefault(cls._state_cls.__name__, cls)
+
     def __init__(self, message: Any = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(message)
-        if not args:
-            kwargs.setdefault("result", self._default_result())
-        self._args, self._kwargs = args, kwargs
+        if not args and "result" not in kwargs:
+            kwargs["result"] = self._default_result()
         self.state: Any = self._state_cls(message, *args, **kwargs)
 
     def _default_result(self) -> Any:
@@ -84,23 +90,27 @@ class PrefectStateSignal(PrefectSignal):
 
     def __reduce__(self) -> Any:
         """Pickle the signal with its state; a result that is the signal itself stays so."""
-        state = self.state
-        is_own = state.result is self
-        if is_own:
-            state = state.without_result()
-        return _restored, (type(self), self.args[0], state, is_own)
+        attributes = dict(self.__dict__)
+        is_own_result = self.state.result is self
+        if is_own_result:
+            attributes["state"] = self.state.without_result()
+        return _restored, (type(self), self.args, attributes, is_own_result)
+
+
+_SIGNALS: dict[str, type[PrefectStateSignal]] = {"State": PrefectStateSignal}
 
 
 def _restored(
     kind: type[PrefectStateSignal],
-    message: Any,
-    state: State,
-    is_own: bool,  # noqa: FBT001 - called by pickle
+    args: tuple[Any, ...],
+    attributes: dict[str, Any],
+    is_own_result: bool,  # noqa: FBT001 - called by pickle
 ) -> PrefectStateSignal:
-    signal = kind(message)
-    signal.state = state
-    if is_own:
-        state.result = signal
+    signal = kind.__new__(kind, *args)
+    signal.args = args
+    signal.__dict__.update(attributes)
+    if is_own_result:
+        signal.state.result = signal
     return signal
 
 
@@ -153,22 +163,6 @@ class LOOP(PrefectStateSignal):
 
     def _default_result(self) -> Any:
         return repr(self)
-
-
-_SIGNALS: dict[str, type[PrefectStateSignal]] = {
-    kind._state_cls.__name__: kind  # noqa: SLF001 - of this room
-    for kind in (
-        PrefectStateSignal,
-        FAIL,
-        TRIGGERFAIL,
-        VALIDATIONFAIL,
-        SUCCESS,
-        RETRY,
-        SKIP,
-        PAUSE,
-        LOOP,
-    )
-}
 
 
 def signal_from_state(state: State) -> type[PrefectStateSignal]:

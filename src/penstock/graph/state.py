@@ -7,22 +7,23 @@
             Failed (TimedOut, TriggerFailed, ValidationFailed)
         and states that wrap another one: ClientFailed, Submitted, Queued
 
-Which state of the store each is: `penstock.graph.recording.STORED_AS`.
+The arguments of a class begin with the message and the result; name the others. Which state of the
+store each is: `penstock.graph.recording.STORED_AS`.
 """
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
-import pickle
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any
 
 from penstock import clock
 from penstock.graph.ambient import context as ambient
-from penstock.graph.results import NoResult, Result
+from penstock.graph.state_base import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from penstock.graph.results import Result
 
 __all__ = [
     "Cached",
@@ -50,247 +51,18 @@ __all__ = [
 ]
 
 
-class State:
-    """The state of a flow or a task: what it is at, and what came of it.
-
-    Parameters:
-        message: what a reader should know of it, or the exception that led to it.
-        result: the value, or a `Result` of it.
-        context: what belongs to the state besides; JSON can hold it.
-        cached_inputs: what the task was called with, by name.
-
-    Two states are equal that are of one class and have equal values in all but message and
-    context. Each is a member of a set by itself.
-    """
-
-    color: ClassVar[str] = "#000000"
-
-    def __init__(
-        self,
-        message: Any = None,
-        result: Any = None,
-        context: dict[str, Any] | None = None,
-        cached_inputs: dict[str, Result] | None = None,
-    ) -> None:
-        self.message = message
-        if result is None:
-            self._result: Any = NoResult
-        elif isinstance(result, Result):
-            self._result = result
-        else:
-            self._result = Result(result)
-        own = self.context = {} if context is None else dict(context)
-        tags = ambient.get("task_tags")
-        if tags is not None and "tags" not in own:
-            own["tags"] = list(tags)
-        self.cached_inputs: dict[str, Any] = cached_inputs or {}
-
-    @property
-    def result(self) -> Any:
-        """The value; None for none."""
-        return self._result.value
-
-    @result.setter
-    def result(self, value: Any) -> None:
-        self._result = value if isinstance(value, Result) else Result(value)
-
-    def __repr__(self) -> str:
-        """Give the class and the message."""
-        name = type(self).__name__
-        return f'<{name}: "{self.message}">' if self.message else f"<{name}>"
-
-    def __eq__(self, other: object) -> bool:
-        """Compare class, result and public attributes but for message and context."""
-        if self is other:
-            return True
-        if type(self) is not type(other):
-            return False
-        theirs = cast("State", other)
-        return (
-            self._result.value == theirs._result.value and self._compared() == theirs._compared()
-        )
-
-    def _compared(self) -> dict[str, Any]:
-        return {
-            key: value
-            for key, value in self.__dict__.items()
-            if not key.startswith("_") and key not in ("message", "context")
-        }
-
-    __hash__ = object.__hash__
-
-    def __sizeof__(self) -> int:
-        """Count the result, too, where it knows its size."""
-        value = self._result.value
-        try:
-            return object.__sizeof__(self) + value.__sizeof__()
-        except (TypeError, AttributeError):
-            return object.__sizeof__(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle all attributes; an exception that cannot be pickled leaves a text of it."""
-        attributes = dict(self.__dict__)
-        value = self._result.value
-        if isinstance(value, Exception):
-            try:
-                pickle.dumps(value)
-            except Exception as error:  # noqa: BLE001 - users' exceptions raise what they like
-                made = copy.copy(self._result)
-                made.value = f"The exception could not be pickled: {error!r}. It was: {value!r}"
-                attributes["_result"] = made
-        return attributes
-
-    def without_result(self) -> Any:
-        """Give a copy without the result."""
-        made = copy.copy(self)
-        made._result = NoResult  # noqa: SLF001 - a copy of its own
-        return made
-
-    # -- what kind it is ----------------------------------------------------------------------
-
-    def is_pending(self) -> bool:
-        """Tell whether it waits to run."""
-        return isinstance(self, Pending)
-
-    def is_queued(self) -> bool:
-        """Tell whether it waits for room."""
-        return isinstance(self, Queued)
-
-    def is_retrying(self) -> bool:
-        """Tell whether it is to run again after a failure."""
-        return isinstance(self, Retrying)
-
-    def is_running(self) -> bool:
-        """Tell whether it runs."""
-        return isinstance(self, Running)
-
-    def is_finished(self) -> bool:
-        """Tell whether it is over."""
-        return isinstance(self, Finished)
-
-    def is_looped(self) -> bool:
-        """Tell whether it is to run again as a loop."""
-        return isinstance(self, Looped)
-
-    def is_skipped(self) -> bool:
-        """Tell whether it was skipped."""
-        return isinstance(self, Skipped)
-
-    def is_scheduled(self) -> bool:
-        """Tell whether it has a time to run at."""
-        return isinstance(self, (Scheduled, Queued))
-
-    def is_submitted(self) -> bool:
-        """Tell whether it was handed over to be run."""
-        return isinstance(self, Submitted)
-
-    def is_successful(self) -> bool:
-        """Tell whether it is over and well."""
-        return isinstance(self, Success)
-
-    def is_failed(self) -> bool:
-        """Tell whether it is over and failed."""
-        return isinstance(self, Failed)
-
-    def is_cached(self) -> bool:
-        """Tell whether its result is kept for later runs, or from an earlier one."""
-        return isinstance(self, Cached)
-
-    def is_mapped(self) -> bool:
-        """Tell whether it stands for the states of children."""
-        return isinstance(self, Mapped)
-
-    def is_meta_state(self) -> bool:
-        """Tell whether it wraps another state."""
-        return isinstance(self, _MetaState)
-
-    # -- the tree of classes ------------------------------------------------------------------
-
-    @classmethod
-    def children(
-        cls,
-        include_self: bool = False,  # noqa: FBT001, FBT002 - the field's signature
-        names_only: bool = False,  # noqa: FBT001, FBT002 - the field's signature
-    ) -> list[Any]:
-        """Give all subclasses, or their names."""
-        found: list[type[State]] = []
-        for child in cls.__subclasses__():
-            if not child.__name__.startswith("_"):
-                found.append(child)
-            found += [one for one in child.children() if one not in found]
-        if include_self:
-            found.append(cls)
-        return [one.__name__ for one in found] if names_only else found
-
-    @classmethod
-    def parents(
-        cls,
-        include_self: bool = False,  # noqa: FBT001, FBT002 - the field's signature
-        names_only: bool = False,  # noqa: FBT001, FBT002 - the field's signature
-    ) -> list[Any]:
-        """Give the classes that it is derived from, up to `State`, or their names."""
-        found = [
-            one
-            for one in cls.__mro__
-            if one not in (object, cls)
-            and issubclass(one, State)
-            and not one.__name__.startswith("_")
-        ]
-        if include_self:
-            found.append(cls)
-        return [one.__name__ for one in found] if names_only else found
-
-    # -- results that are kept elsewhere ------------------------------------------------------
-
-    def load_result(self, reader: Result | None = None) -> State:
-        """Read the result from its location, unless it is there; give this state.
-
-        Parameters:
-            reader: how it is read; by default as it was written.
-        """
-        own = self._result
-        if own.value is None and own.location is not None:
-            self._result = (reader or own).read(own.location)
-        return self
-
-    def load_cached_results(self, readers: Mapping[str, Result] | None = None) -> State:
-        """Read the cached inputs from their locations, unless they are there; give this state.
-
-        Parameters:
-            readers: how each is read, by name; by default as it was written.
-        """
-        for key, entry in self.cached_inputs.items():
-            reader = (readers or {}).get(key, entry)
-            location = entry.location or reader.location
-            if entry.value is None and location is not None:
-                self.cached_inputs[key] = reader.read(location)
-        return self
-
-    # -- as JSON ------------------------------------------------------------------------------
-
-    def serialize(self) -> dict[str, Any]:
-        """Give the state as JSON can hold it, without values (section 1.7)."""
-        from penstock.graph.state_serialization import serialize  # that room is above this one
-
-        return serialize(self)
-
-    @staticmethod
-    def deserialize(content: dict[str, Any]) -> State:
-        """Give the state that `serialize` gave.
-
-        Raises:
-            ValueError: it says no type of state, or an unknown one.
-        """
-        from penstock.graph.state_serialization import deserialize  # as above
-
-        return deserialize(content)
-
-
 def _aware(moment: dt.datetime | None) -> dt.datetime | None:
-    """Read a time without a zone as one in UTC."""
-    if moment is not None and moment.tzinfo is None:
-        return moment.replace(tzinfo=dt.UTC)
-    return moment
+    """Read a time without a zone as one in UTC.
+
+    Raises:
+        TypeError: it is no time.
+    """
+    if moment is None:
+        return None
+    if not isinstance(moment, dt.datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
+        message = f"The time of a state must be a datetime, not {moment!r}."
+        raise TypeError(message)
+    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
 
 
 # -- waiting --------------------------------------------------------------------------------------
@@ -300,13 +72,14 @@ class Pending(State):
     """It waits to run."""
 
     color = "#d3d3d3"
+    _is_pending = True
 
     def __init__(
         self,
         message: Any = None,
         result: Any = None,
         cached_inputs: dict[str, Result] | None = None,
-        context: dict[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> None:
         State.__init__(self, message, result, context, cached_inputs)
 
@@ -319,6 +92,7 @@ class Scheduled(Pending):
     """
 
     color = "#ffab00"
+    _is_scheduled = True
 
     def __init__(
         self,
@@ -326,7 +100,7 @@ class Scheduled(Pending):
         result: Any = None,
         start_time: dt.datetime | None = None,
         cached_inputs: dict[str, Result] | None = None,
-        context: dict[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> None:
         State.__init__(self, message, result, context, cached_inputs)
         self.start_time: dt.datetime | None = _aware(start_time) or clock.now()
@@ -350,7 +124,7 @@ class Paused(Scheduled):
         result: Any = None,
         start_time: dt.datetime | None = None,
         cached_inputs: dict[str, Result] | None = None,
-        context: dict[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> None:
         Scheduled.__init__(self, message, result, start_time, cached_inputs, context)
         self.start_time = _aware(start_time)
@@ -370,6 +144,7 @@ class Retrying(Scheduled):
     """
 
     color = "#ff5131"
+    _is_retrying = True
 
     def __init__(
         self,
@@ -377,13 +152,13 @@ class Retrying(Scheduled):
         result: Any = None,
         start_time: dt.datetime | None = None,
         cached_inputs: dict[str, Result] | None = None,
-        context: dict[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
         run_count: int | None = None,
     ) -> None:
         Scheduled.__init__(self, message, result, start_time, cached_inputs, context)
         if run_count is None:
-            run_count = ambient.get("task_run_count", 1)
-        self.run_count: int = run_count
+            run_count = ambient.get("task_run_count")
+        self.run_count: int = 1 if run_count is None else run_count
 
 
 # -- running --------------------------------------------------------------------------------------
@@ -393,6 +168,7 @@ class Running(State):
     """It runs."""
 
     color = "#3d67ff"
+    _is_running = True
 
 
 class Cancelling(Running):
@@ -408,6 +184,7 @@ class Finished(State):
     """It is over."""
 
     color = "#262626"
+    _is_finished = True
 
 
 class Looped(Finished):
@@ -418,19 +195,20 @@ class Looped(Finished):
     """
 
     color = "#5cd5e7"
+    _is_looped = True
 
     def __init__(
         self,
         message: Any = None,
         result: Any = None,
         loop_count: int | None = None,
-        context: dict[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
         cached_inputs: dict[str, Result] | None = None,
     ) -> None:
         State.__init__(self, message, result, context, cached_inputs)
         if loop_count is None:
-            loop_count = ambient.get("task_loop_count", 1)
-        self.loop_count: int = loop_count
+            loop_count = ambient.get("task_loop_count")
+        self.loop_count: int = 1 if loop_count is None else loop_count
 
 
 class Cancelled(Finished):
@@ -443,6 +221,7 @@ class Success(Finished):
     """It is over, and well."""
 
     color = "#27b11f"
+    _is_successful = True
 
 
 class Cached(Success):
@@ -455,6 +234,7 @@ class Cached(Success):
     """
 
     color = "#34d058"
+    _is_cached = True
 
     def __init__(
         self,
@@ -463,7 +243,7 @@ class Cached(Success):
         cached_inputs: dict[str, Result] | None = None,
         cached_parameters: dict[str, Any] | None = None,
         cached_result_expiration: dt.datetime | None = None,
-        context: dict[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
         hashed_inputs: dict[str, str] | None = None,
     ) -> None:
         State.__init__(self, message, result, context, cached_inputs)
@@ -481,13 +261,14 @@ class Mapped(Success):
     """
 
     color = "#97ffff"
+    _is_mapped = True
 
     def __init__(
         self,
         message: Any = None,
         result: Any = None,
         map_states: list[Any] | None = None,
-        context: dict[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
         cached_inputs: dict[str, Result] | None = None,
         n_map_states: int | None = None,
     ) -> None:
@@ -514,19 +295,21 @@ class Skipped(Success):
     """It was skipped."""
 
     color = "#62757f"
+    _is_skipped = True
 
 
 class Failed(Finished):
     """It is over, and failed."""
 
     color = "#eb0000"
+    _is_failed = True
 
     def __init__(
         self,
         message: Any = None,
         result: Any = None,
         cached_inputs: dict[str, Result] | None = None,
-        context: dict[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> None:
         State.__init__(self, message, result, context, cached_inputs)
 
@@ -560,13 +343,14 @@ class _MetaState(State):
     """
 
     color = "#fdfefe"
+    _is_meta_state = True
 
     def __init__(
         self,
         message: Any = None,
         result: Any = None,
         state: State | None = None,
-        context: dict[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
         cached_inputs: dict[str, Result] | None = None,
     ) -> None:
         State.__init__(self, message, result, context, cached_inputs)
@@ -580,7 +364,7 @@ class _MetaState(State):
     @state.setter
     def state(self, state: State | None) -> None:
         while isinstance(state, _MetaState):
-            state = state._state
+            state = state.state
         self._state: State | None = state
 
 
@@ -594,6 +378,7 @@ class Submitted(_MetaState):
     """It was handed over to be run."""
 
     color = "#ffab00"
+    _is_submitted = True
 
 
 class Queued(_MetaState):
@@ -604,6 +389,8 @@ class Queued(_MetaState):
     """
 
     color = "#ffab00"
+    _is_scheduled = True
+    _is_queued = True
 
     def __init__(
         self,
@@ -611,7 +398,7 @@ class Queued(_MetaState):
         result: Any = None,
         state: State | None = None,
         start_time: dt.datetime | None = None,
-        context: dict[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
         cached_inputs: dict[str, Result] | None = None,
     ) -> None:
         _MetaState.__init__(self, message, result, state, context, cached_inputs)
