@@ -215,6 +215,8 @@ class Recording:
         found = self._recorded.pop((slug, key), None)
         if found is not None:
             found.fingerprint = node.fingerprint
+            if found.state is not None and found.state.is_final():
+                found.run_count = 0  # it begins anew: its attempts are counted from the start
             return found
         task, flow_run = node.task, self.execution.flow_run
         assert flow_run is not None

@@ -124,11 +124,11 @@ def _one_state(run: TaskRun, task: Task, *, has_failed: bool, is_resumed: bool) 
     stored = run.state
     if stored is None or stored.is_pending():
         return None
-    if has_failed and stored.is_failed():
-        return None
+    if stored.is_crashed() or stored.is_cancelled() or (has_failed and stored.is_failed()):
+        return None  # it begins anew, and so does the count of its attempts
     same_attempt = {"task_run_count": max(run.run_count, 1)}
-    if stored.is_crashed() or stored.is_cancelled() or stored.is_running():
-        return Pending(context=same_attempt)  # it was broken off
+    if stored.is_running():
+        return Pending(context=same_attempt)  # its process died
     state = to_graph(run, task)
     if isinstance(state, Looped):
         again = Pending(context={"_loop_count": state.loop_count + 1})

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from penstock import clock
 from penstock.context import TaskRunContext
 from penstock.engine.effects import Commit, Invoke, Save, Sleep, Steps
-from penstock.exceptions import Abort
+from penstock.exceptions import Abort, StoreError
 from penstock.graph import recording
 from penstock.graph.decorated_runs import run_decorated
 from penstock.graph.results import NoResult
-from penstock.graph.state import Failed, Mapped, Scheduled, State
+from penstock.graph.state import Mapped, Pending, Scheduled, State
 from penstock.results import BaseResult
-from penstock.rules import Facts, record
+from penstock.rules import Facts, record, take_back
 from penstock.states import exception_to_crashed_state
 from penstock.task_runners import Call, Outcome
 from penstock.task_runners.waiting import block
@@ -99,6 +99,11 @@ class GraphCall:
             node.child_ids[index] = run.id
         self.transitions = recording.Transitions(self.execution, run)
         self.transitions.factory = self.execution.factory_of(node.task)
+
+    @property
+    def task(self) -> Any:
+        """The task."""
+        return self.node.task
 
     # -- as the event driver sees it ----------------------------------------------------------
 
@@ -275,9 +280,12 @@ def graph_task_run(call: GraphCall) -> Steps[State]:
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - raised by whoever runs the walk
+        if call.run is not None and isinstance(error, StoreError):
+            # Not the flow's failure: its run goes on from here when the store is there again.
+            call.execution.crash = error
         yield from _report_crash(call, error)
         walk.fail(error)
-        return Failed(message=f"Unexpected error: {error!r}", result=error)
+        return Pending(message=f"Broken off: {error!r}")
 
 
 def _waits_until(state: State) -> float | None:
@@ -308,7 +316,11 @@ def write(call: GraphCall, state: State) -> Steps[None]:
         if data is None:
             data = yield Save(factory, value, {}, call.run_context())
         stored.data = data
-    yield Commit(execution, recording.rows_of(run))
+    try:
+        yield Commit(execution, recording.rows_of(run))
+    except (Exception, Abort):
+        take_back(run, run.history[-2])  # what could not be written has not happened
+        raise
     execution.in_flight.discard(run)
     execution.note_finished(stored, counts=stored.is_final())
     if stored.is_final():

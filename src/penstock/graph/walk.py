@@ -43,6 +43,10 @@ IN_FLIGHT_LIMIT = 1024
 """The most task runs of one graph that are begun at once: what waits costs memory."""
 
 
+BEGUN_AT_ONCE = 32
+"""So many of them are made ready before they are begun."""
+
+
 class Setup(NamedTuple):
     """How the tasks of a walk are run.
 
@@ -121,7 +125,7 @@ class Walk:
                     if not node.missing:
                         self._is_ready(node)
                 self._settle()
-                self._begin_ready()
+            self._begin_ready()
             self._work_until_over()
         except BaseException as error:
             self.stop(f"The walk over the graph was broken off: {error!r}")
@@ -268,14 +272,28 @@ class Walk:
     # -- beginning ----------------------------------------------------------------------------
 
     def _begin_ready(self) -> None:
-        """On a pool: begin what is ready, as far as there is room for it."""
-        if self.runner is None:
+        """On a pool: begin what is ready, as far as there is room for it.
+
+        The lock is not held while something is begun: whoever ends meanwhile needs it.
+        """
+        runner = self.runner
+        if runner is None:
             return
-        while self._ready and self._in_flight < IN_FLIGHT_LIMIT:
-            call = self._next_call()
-            if call is not None:
-                loop = call.loop()
-                Drive(call, self.runner, call, loop, graph_task_run).start(())
+        while self._ready:
+            calls: list[GraphCall] = []
+            with self._lock:
+                while (
+                    self._ready
+                    and len(calls) < BEGUN_AT_ONCE
+                    and self._in_flight < IN_FLIGHT_LIMIT
+                ):
+                    call = self._next_call()
+                    if call is not None:
+                        calls.append(call)
+            if not calls:
+                return
+            for call in calls:
+                Drive(call, runner, call, call.loop(), graph_task_run).start(())
 
     def _begin_next(self) -> bool:
         """In this thread: take the first task that is ready as far as it goes; none if none is."""
@@ -388,7 +406,7 @@ class Walk:
         """A task run waits for its time: it takes no one's place meanwhile."""
         with self._lock:
             self._in_flight -= 1
-            self._begin_ready()
+        self._begin_ready()
 
     def wakes_up(self) -> None:
         """Its time has come, or it is interrupted."""
@@ -399,20 +417,21 @@ class Walk:
 
     def has_come(self, call: GraphCall, state: State) -> None:
         """A task run is over, or rests: whatever waited for it may begin."""
-        with self._lock:
-            self._in_flight -= 1
-            if self.error is None and self._stopped is None:
-                try:
-                    if call.index is None:
-                        self._has_come(call.node, state)
-                    else:
-                        self._child_has_come(call.node, call.index, state)
-                    self._settle()
-                    self._begin_ready()
-                except BaseException as error:  # noqa: BLE001 - raised by whoever runs the walk
-                    self.fail(error)
-            elif not self._in_flight:
-                self._wake_up()
+        try:
+            with self._lock:
+                self._in_flight -= 1
+                if self.error is not None or self._stopped is not None:
+                    if not self._in_flight:
+                        self._wake_up()
+                    return
+                if call.index is None:
+                    self._has_come(call.node, state)
+                else:
+                    self._child_has_come(call.node, call.index, state)
+                self._settle()
+            self._begin_ready()
+        except BaseException as error:  # noqa: BLE001 - raised by whoever runs the walk
+            self.fail(error)
 
 
 _HERE: dict[type, Any] = {**performing.AT_ONCE, Await: inline.await_}

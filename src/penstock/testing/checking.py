@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from penstock.engine.task_transitions import TaskCall
+from penstock.engine.flow_transitions import FlowCall
 from penstock.exceptions import IllegalTransition, ObjectNotFound
+from penstock.graph.recording import STORED_AS
+from penstock.graph.state import State as GraphState
 from penstock.rules import has_stored_result, validate
 from penstock.states import State
 from penstock.store.encoding import flow_run_from_row, task_run_from_row
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from penstock.engine.effects import Commit
-    from penstock.engine.flow_runs import FlowCall
+    from penstock.engine.task_transitions import TaskCall
+    from penstock.graph.task_calls import GraphCall
     from penstock.records import FlowRun, Run, TaskRun
     from penstock.store import Fence, Store
+
+    AnyCall = TaskCall | FlowCall | GraphCall | None
 
 READ_FLOW_RUNS = f"""select {FLOW_RUN_COLUMNS}
 from flow_run r join flow f on f.id = r.flow_id order by r.id"""  # noqa: S608 - constants alone
@@ -99,11 +104,11 @@ class Recorder:
 
     # -- as it happens ------------------------------------------------------------------------
 
-    def executes(self, process: int, call: TaskCall | FlowCall | None) -> None:
+    def executes(self, process: int, call: AnyCall) -> None:
         """Note that the function of a run is about to be called; it must not be completed."""
-        if call is None or process in self.late:
+        if call is None or call.run is None or process in self.late:
             return
-        if isinstance(call, TaskCall):
+        if not isinstance(call, FlowCall):
             run, name = call.run, call.run.name
         elif call.dummy is not None:
             run, name = call.dummy, call.dummy.name
@@ -131,15 +136,19 @@ class Recorder:
             first = self._tokens[fence]
             self._note(ONE_OWNER, process, f"token {fence.token} is that of process {first}, too")
 
-    def hands_over(self, process: int, call: TaskCall | FlowCall | None, value: Any) -> None:
+    def hands_over(self, process: int, call: AnyCall, value: Any) -> None:
         """Make sure that a final state which is given to a caller is in the store."""
+        if isinstance(value, GraphState):
+            self._hands_over_in_graph(process, call, value)
+            return
         if call is None or not isinstance(value, State) or not value.is_final():
             return
+        assert call.run is not None
         if value.is_crashed() and process in self.late:
             return
         run_id = call.run.id
         try:
-            if isinstance(call, TaskCall):
+            if not isinstance(call, FlowCall):
                 run = self._store.read_task_run(run_id)
             else:
                 run = self._store.read_flow_run(value.state_details.flow_run_id or run_id)
@@ -148,6 +157,18 @@ class Recorder:
             return
         if all(state.id != value.id for state in run.history):
             self._note(COMMITTED_FIRST, process, f"{run.name}: {value}, recorded is {run.state}")
+
+    def _hands_over_in_graph(self, process: int, call: AnyCall, value: GraphState) -> None:
+        if call is None or call.run is None or not value.is_finished() or process in self.late:
+            return
+        wanted = STORED_AS[type(value)]
+        try:
+            state = self._store.read_task_run(call.run.id).state
+        except ObjectNotFound:
+            state = None
+        if state is None or (state.type, state.name) != wanted:
+            what = f"{call.run.name}: {value}, recorded is {state}"
+            self._note(COMMITTED_FIRST, process, what)
 
     # -- afterwards ---------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from penstock import clock, ids, world
 from penstock.engine import heartbeat as heartbeat_room
 from penstock.engine.drivers.simulated import Ended, observed
 from penstock.engine.effects import Commit, Invoke
-from penstock.engine.task_transitions import TaskCall
+from penstock.engine.flow_transitions import FlowCall
 from penstock.exceptions import StoreLocked
 from penstock.logging import buffer as buffer_room
 from penstock.settings import PENSTOCK_STORE_URL, Setting, get_current_settings
@@ -352,10 +352,10 @@ def _plain(value: Any) -> Any:
 
 def _in_words(call: Any, effect: Effect) -> str:
     kind = type(effect).__name__
-    if isinstance(call, TaskCall):
-        run = call.run
-        name = f"{call.task.name}-{run.dynamic_key}"
+    run = None if call is None else call.run
+    if isinstance(call, FlowCall):
+        name = call.flow.name
     else:
-        run, name = (None, "?") if call is None else (call.run, call.flow.name)
+        name = "?" if run is None else f"{call.task.name}-{run.dynamic_key}"
     state = "" if run is None or run.state is None else f" ({run.state.name})"
     return f"{kind} of {name}{state}"
