@@ -137,8 +137,9 @@ def mapped(spec: Spec, beside: list[str], over: Wanted) -> Wanted:
     each = over.children if over.children is not None else ["Success"] * len(over.elements)
     for index, above in enumerate(each):
         item = over.elements[index] if index < len(over.elements) else "ok"
-        child = outcome(spec, [*beside, above], item if above == "Success" else "ok")
-        children.append(child)
+        if above != "Success":
+            item = "ok"  # it brings no word
+        children.append(outcome(spec, [*beside, above], item))
         elements.append(item)
     return Wanted("Mapped", children, elements)
 

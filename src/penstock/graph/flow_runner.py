@@ -18,6 +18,7 @@ from penstock.graph.configuration import find_class
 from penstock.graph.executors import LocalExecutor, TaskRunnerExecutor, executor_of
 from penstock.graph.nodes import Node, nodes_of
 from penstock.graph.runner import ENDRUN, Runner, call_state_handlers
+from penstock.graph.signals import PAUSE
 from penstock.graph.state import Failed, Mapped, Pending, Running, State, Success
 from penstock.graph.task_runner import TaskRunner
 from penstock.graph.walk import Setup, Walk
@@ -126,20 +127,25 @@ class FlowRunner(Runner):
                         contexts,
                         return_tasks,
                         task_runner_state_handlers,
-                        executor_of(executor or self.flow.executor or _default_executor()),
+                        _executor(executor, self.flow),
                     )
-        except ENDRUN as end:
+        except (ENDRUN, PAUSE) as end:
             made = end.state
         except Exception as error:
             if run_context.get("raise_on_exception"):
                 raise
-            _logger.exception("Unexpected error while running flow %r", self.flow.name)
-            made = self.handle_state_change(
-                former,
-                Failed(message=f"Unexpected error while running flow: {error!r}", result=error),
-            )
+            made = self._failed(former, error)
         _logger.debug("Flow %r: finished in state %s", self.flow.name, type(made).__name__)
         return made
+
+    def _failed(self, former: State, error: Exception) -> State:
+        """Give the state of a run that broke outside of its steps; handlers are told of it."""
+        _logger.error("Unexpected error while running flow %r", self.flow.name, exc_info=error)
+        message = f"Unexpected error while running flow {self.flow.name!r}: {error!r}"
+        try:
+            return self.handle_state_change(former, Failed(message=message, result=error))
+        except (ENDRUN, PAUSE) as end:
+            return end.state
 
     def initialize_run(  # type: ignore[override] - section 6.1 gives it arguments of its own
         self,
@@ -307,7 +313,7 @@ class FlowRunner(Runner):
         if handler is not None:
             replaced = handler(self.flow, made, key_states)
             if replaced is not None:
-                return replaced
+                return _checked(replaced, self.flow)
         return made
 
     def determine_final_state(
@@ -337,6 +343,16 @@ class FlowRunner(Runner):
         return Success(message="No reference tasks failed.", result=return_states)
 
 
+def _checked(state: Any, flow: Any) -> State:
+    if isinstance(state, State):
+        return state
+    message = (
+        f"The terminal_state_handler of flow {flow.name!r} gave {state!r}, which is not a state."
+        " It returns the state to go on with, or None to leave it as it is."
+    )
+    raise TypeError(message)
+
+
 def _decisive(by_task: Mapping[Task, State], tasks: Iterable[Task]) -> list[State]:
     """Give the states of tasks; in the place of a mapped one's, those of its children."""
     states: list[State] = []
@@ -349,8 +365,12 @@ def _decisive(by_task: Mapping[Task, State], tasks: Iterable[Task]) -> list[Stat
     return states
 
 
-def _default_executor() -> Any:
-    return find_class(ambient.config.engine.executor.default_class, LocalExecutor)
+def _executor(given: Any, flow: Any) -> Executor:
+    if given is None:
+        given = flow.executor
+    if given is None:
+        given = find_class(ambient.config.engine.executor.default_class, LocalExecutor)
+    return executor_of(given)
 
 
 def _runner_of(executor: Executor) -> BaseTaskRunner | None:
@@ -365,27 +385,29 @@ def _runner_of(executor: Executor) -> BaseTaskRunner | None:
 def _fill_dates(context: dict[str, Any]) -> None:
     """Put the date of the run, and of the days around it, into a context (section 6.1)."""
     given = context.get("date")
-    moment = given
-    if isinstance(given, str):
-        try:
-            moment = dt.datetime.fromisoformat(given)
-        except ValueError:
-            _logger.warning(
-                "The context's date %r is neither a datetime nor an ISO 8601 text: it is kept, and"
-                " the other dates of the run are taken from now.",
-                given,
-            )
-            moment = None
-        else:
-            context["date"] = moment
-    if isinstance(moment, dt.datetime):
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=dt.UTC)
-            context["date"] = moment
-    else:
+    moment = clock.now() if given is None else _moment(given)
+    if moment is None:
+        _logger.warning(
+            "The context's date %r is neither a datetime nor an ISO 8601 text: it is kept, and"
+            " the other dates of the run are taken from now.",
+            given,
+        )
         moment = clock.now()
-        context.setdefault("date", moment)
+    else:
+        context["date"] = moment
     for name, days in (("today", 0), ("yesterday", -1), ("tomorrow", 1)):
         day = moment + dt.timedelta(days=days)
         context.setdefault(name, f"{day:%Y-%m-%d}")
         context.setdefault(f"{name}_nodash", f"{day:%Y%m%d}")
+
+
+def _moment(given: Any) -> dt.datetime | None:
+    """Give the moment that a date in the context means, with its time zone; none if it is none."""
+    if isinstance(given, str):
+        try:
+            given = dt.datetime.fromisoformat(given)
+        except ValueError:
+            return None
+    if not isinstance(given, dt.datetime):
+        return None
+    return given if given.tzinfo is not None else given.replace(tzinfo=dt.UTC)

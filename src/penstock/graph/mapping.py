@@ -14,7 +14,8 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.graph.results import NoResult, Result
-from penstock.graph.state import Mapped, State
+from penstock.graph.state import Failed, Mapped, Pending, State
+from penstock.graph.task_checks import length_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,9 +84,10 @@ def _column(edge: Edge, above: Node, cached: dict[str, Result], was_mapped: bool
     if not edge.mapped:
         return Column(edge, _same(state))
     if isinstance(state, Mapped):
-        states = state.map_states if edge.flattened else above.children
-        follows = None if edge.flattened else above
-        return Column(edge, _child_of(edge, states), len(states), follows)
+        if edge.flattened or not above.is_mapped:
+            states: list[Any] = state.map_states
+            return Column(edge, _child_of(states), len(states))
+        return Column(edge, _child_of(above.children), len(above.children), above)
     result = state._result
     if edge.key is not None and edge.key in cached:
         result = cached[edge.key]
@@ -104,32 +106,15 @@ def _length(value: Any, edge: Edge) -> int:
     Raises:
         UnmappableResult: it has none by place, as a dictionary has not.
     """
-    try:
-        length = len(value)
-    except TypeError:
-        length = _counted(value)
-    if length:
-        try:
-            value[0]
-        except LookupError as error:
-            message = (
-                f"{_edge_text(edge)} brings a {type(value).__name__}, which cannot be mapped over:"
-                " it has no element 0. Give a list, for example list(value) or"
-                " list(value.items())."
-            )
-            raise UnmappableResult(message) from error
+    length = length_of(value)
+    if length is None:
+        message = (
+            f"{_edge_text(edge)} brings a {type(value).__name__}, which cannot be mapped over: it"
+            " has no elements by their places. Give a list, for example list(value) or"
+            " list(value.items())."
+        )
+        raise UnmappableResult(message)
     return length
-
-
-def _counted(value: Any) -> int:
-    """Count the elements of a value that does not know how many it has."""
-    count = 0
-    while True:
-        try:
-            value[count]
-        except IndexError:
-            return count
-        count += 1
 
 
 def _edge_text(edge: Edge) -> str:
@@ -141,14 +126,9 @@ def _same(state: State) -> Callable[[int], State]:
     return lambda _index: state
 
 
-def _child_of(edge: Edge, states: list[Any]) -> Callable[[int], State]:
-    def get(index: int) -> State:
-        child = states[index]
-        if child is None:
-            raise LookupError(f"{_edge_text(edge)}: child {index} is not there yet.")
-        return child
-
-    return get
+def _child_of(states: list[Any]) -> Callable[[int], State]:
+    # What is missing is of a former run that did not get so far: it is not finished.
+    return lambda index: states[index] or Pending()
 
 
 def _element_of(edge: Edge, state: State, result: Any) -> Callable[[int], State]:
@@ -157,9 +137,13 @@ def _element_of(edge: Edge, state: State, result: Any) -> Callable[[int], State]
     def get(index: int) -> State:
         try:
             element = value[index]
-        except KeyError as error:
-            message = f"{_edge_text(edge)} brings a value without an element {index}."
-            raise UnmappableResult(message) from error
+        except Exception as error:  # noqa: BLE001 - becomes the state that the child finds
+            message = (
+                f"{_edge_text(edge)} brings a {type(value).__name__} that gave no element {index}"
+                f" when it was asked for it: {error!r}"
+            )
+            _logger.error(message)  # noqa: TRY400 - it is the value's error, not ours
+            return Failed(message=message, result=error)
         return _with_value(state, result, element)
 
     return get
@@ -214,10 +198,13 @@ def _flattened_children(state: Mapped) -> Mapped:
     children: list[State | None] = state.map_states
     for child in children:
         states += [None] if child is None else _parts_of(child)
-    made = copy.copy(state)
-    made.map_states = states
-    made.result = [None if part is None else part.result for part in states]
-    return made
+    return Mapped(
+        message=state.message,
+        result=[None if part is None else part.result for part in states],
+        map_states=states,
+        context=state.context,
+        cached_inputs=state.cached_inputs,
+    )
 
 
 def _parts_of(child: State) -> list[State]:

@@ -5,6 +5,7 @@ Each takes a state and gives it back, gives another one, or ends the run with an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock
@@ -54,13 +55,27 @@ def length_of(value: Any) -> int | None:
     if not hasattr(value, "__getitem__"):
         return None
     if hasattr(value, "__len__"):
-        return len(value)
+        length = len(value)
+        return length if _has_places(value, length) else None
     for count in range(COUNTED_LIMIT):
         try:
             value[count]
         except IndexError:
             return count
     return None
+
+
+def _has_places(value: Any, length: int) -> bool:
+    """Tell whether a value has elements by their places, as a dictionary by names has not."""
+    if isinstance(value, (list, tuple)) or not length:
+        return True
+    if isinstance(value, Mapping):
+        return 0 in value and length - 1 in value  # asked for an element, it might make one
+    try:
+        value[0], value[length - 1]
+    except LookupError:
+        return False
+    return True
 
 
 class TaskChecks(TaskSteps):
