@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock import clock
+from penstock.engine import bursts
 from penstock.engine.execution import Execution
 from penstock.graph.ambient import context as ambient
 from penstock.graph.configuration import find_class
@@ -176,9 +177,11 @@ class FlowRunner(Runner):
         context.setdefault("scheduled_start_time", clock.now())
         _fill_dates(context)
         contexts = {
-            task: {"task_name": task.name, "task_slug": slug, **task_contexts.get(task, {})}
+            task: {"task_name": task.name, "task_slug": slug, "task_id": slug}
             for task, slug in self.flow.slugs.items()
         }
+        for task, more in task_contexts.items():
+            contexts[task] = {**contexts.get(task, {}), **more}
         made, _context = super().initialize_run(state, context)
         return made, task_states, contexts
 
@@ -252,11 +255,16 @@ class FlowRunner(Runner):
             names = ", ".join(repr(task.name) for task in unknown)
             message = f"Some tasks in return_tasks are not in flow {self.flow.name!r}: {names}."
             raise ValueError(message)
-        nodes = nodes_of(self.flow)
-        self._prepare(nodes, task_states, task_contexts)
-        with executor.start():
-            self._walk(nodes, task_runner_state_handlers, executor)
-        return self._state_of(state, nodes, wanted)
+        if len(self.flow.tasks) >= bursts.BURST:
+            bursts.grow(id(self))
+        try:
+            nodes = nodes_of(self.flow)
+            self._prepare(nodes, task_states, task_contexts)
+            with executor.start():
+                self._walk(nodes, task_runner_state_handlers, executor)
+            return self._state_of(state, nodes, wanted)
+        finally:
+            bursts.end(id(self))
 
     def _prepare(
         self,

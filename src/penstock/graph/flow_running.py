@@ -14,7 +14,7 @@ import select
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from penstock import clock
 from penstock.context import FlowRunContext
@@ -315,13 +315,6 @@ class _Run:
     ) -> State:
         runner = self.runner_class(flow=self.flow)
         runner.recording = recording
-        contexts: dict[Any, dict[str, Any]] = {
-            task: {"task_id": slug, "task_run_id": str(uuid4())}
-            for task, slug in self.flow.slugs.items()
-        }
-        given: dict[Any, dict[str, Any]] = self.options.get("task_contexts") or {}
-        for task, more in given.items():
-            contexts[task] = {**contexts.get(task, {}), **more}
         options = {
             key: value
             for key, value in self.options.items()
@@ -333,7 +326,7 @@ class _Run:
             task_states=states,
             return_tasks=self.flow.tasks,
             context=context,
-            task_contexts=contexts,
+            task_contexts=self.options.get("task_contexts"),
             executor=self.executor,
             **options,
         )

@@ -174,7 +174,7 @@ def _flattened(edge: Edge, above: Node) -> State:
             found = _flattened_children(state)
         else:
             found = _flattened_value(state)
-        above.flattened[edge] = found
+        above.flattened = {**above.flattened, edge: found}
     return found
 
 

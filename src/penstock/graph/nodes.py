@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from penstock.graph.task import Task
 
 
+_NOTHING: dict[Any, Any] = {}
+_NO_CHILDREN: list[Any] = []
+# Most tasks have none of these, and what is not made needs no collecting. Never changed.
+
+
 class Node:
     """One task in one walk over its graph.
 
@@ -60,19 +65,19 @@ class Node:
         self.missing = len(upstream)
         self.is_mapped = any(edge.mapped for edge, _node in upstream)
         self.is_decorated = getattr(task, "decorated", None) is not None
-        self.constants: dict[Edge, State] = {}
-        self.context: dict[str, Any] = {}
+        self.constants: dict[Edge, State] = _NOTHING
+        self.context: dict[str, Any] = _NOTHING
         self.given: State | None = None
         self.is_kept = False
         self.state: State | None = None
         self.is_complete = False
-        self.children: list[State | None] = []
+        self.children: list[State | None] = _NO_CHILDREN
         self.left = 0
-        self.columns: list[Any] = []
-        self.waits: dict[int, int] = {}
-        self.flattened: dict[Edge, Any] = {}
+        self.columns: list[Any] = _NO_CHILDREN
+        self.waits: dict[int, int] = _NOTHING
+        self.flattened: dict[Edge, Any] = _NOTHING
         self.run_id: UUID | None = None
-        self.child_ids: dict[int, UUID] = {}
+        self.child_ids: dict[int, UUID] = _NOTHING
         self.is_followed = False
         self.fingerprint: bytes | None = None
 
@@ -101,8 +106,8 @@ def nodes_of(flow: Any) -> list[Node]:
                 above.is_followed = above.is_mapped
         constants = flow.constants.get(task)
         if constants:
-            for key, value in constants.items():
-                edge = Edge(Constant(value), task, key=key)
-                state = Success(result=ConstantResult(value=value))
-                node.constants[edge] = state
+            node.constants = {
+                Edge(Constant(value), task, key=key): Success(result=ConstantResult(value=value))
+                for key, value in constants.items()
+            }
     return list(by_task.values())

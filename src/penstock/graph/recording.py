@@ -9,6 +9,7 @@ A task run is written once, when its pipeline is over: its transitions wait in m
 
 from __future__ import annotations
 
+from _blake2 import blake2b  # as in hashlib, which would load OpenSSL
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock
@@ -247,12 +248,15 @@ class Recording:
 
 def fingerprint_of(node: Node) -> bytes:
     """Give what tells a task's inputs from others: the tasks they come from, and constants."""
-    wiring = [
-        (edge.key, above.context.get("task_slug"), edge.mapped, edge.flattened)
+    lines = [
+        f"{edge.key}\0{above.context['task_slug']}\0{edge.mapped}\0{edge.flattened}"
         for edge, above in node.upstream
     ]
-    constants = {edge.key: state.result for edge, state in node.constants.items()}
-    return fingerprint({"upstream": sorted(wiring, key=repr), "constants": constants})
+    wiring = "\n".join(sorted(lines)).encode("utf-8", "surrogatepass")
+    if node.constants:
+        values = {edge.key: state.result for edge, state in node.constants.items()}
+        wiring += fingerprint(values)
+    return blake2b(wiring, digest_size=16).digest()
 
 
 def dynamic_key(index: int | None) -> str:

@@ -20,7 +20,7 @@ from penstock.engine.drivers import inline, performing
 from penstock.engine.drivers.event import Drive
 from penstock.engine.effects import Await, Invoke, Sleep
 from penstock.exceptions import Abort
-from penstock.graph.executors import LocalExecutor
+from penstock.graph.executors import calls_here
 from penstock.graph.mapping import UnmappableResult, columns_of, flattened_state
 from penstock.graph.state import Failed, Mapped, Pending, State, Success
 from penstock.graph.task_calls import GraphCall, Ran, graph_task_run, perform_pipeline
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
 
 IN_FLIGHT_LIMIT = 1024
 """The most task runs of one graph that are begun at once: what waits costs memory."""
-
-
-BEGUN_AT_ONCE = 32
-"""So many of them are made ready before they are begun."""
 
 
 class Setup(NamedTuple):
@@ -98,12 +94,16 @@ class Walk:
         self.waiting = threading.Lock()
         self._lock = threading.RLock()
         self._ready: list[tuple[int, int, Node, int | None, bool]] = []
+        self._ready_count = 0
+        self._asked = 0
+        # In this thread tasks run in the order of the graph, on workers the deepest first.
+        self._depth = 1 if runner is None else -1
         self._left = len(nodes)
         self._in_flight = 0
         self._came: deque[tuple[Node, State]] = deque()
         self._inbox: deque[Callable[[], None]] = deque()
         self._called: deque[tuple[GraphCall, Any, Any]] = deque()
-        self._calls_here = type(executor) is LocalExecutor
+        self._calls_here = calls_here(executor)
         self._wake = threading.Lock()
         self._wake.acquire()
         self._contextvars: Context = copy_context()
@@ -170,8 +170,12 @@ class Walk:
         """Begin nothing more: the flow run is over. What runs is interrupted by who drives it."""
         with self._lock:
             self._stopped = self._stopped or reason
-            self._ready.clear()
+            self._forget_ready()
         self._wake_up()
+
+    def _forget_ready(self) -> None:
+        self._ready.clear()
+        self._ready_count = 0
 
     def fail(self, error: BaseException) -> None:
         """Begin nothing more: something broke that is no task's own failure."""
@@ -179,7 +183,7 @@ class Walk:
             if self.error is not None:
                 return
             self.error = error
-            self._ready.clear()
+            self._forget_ready()
             others = [drive for drive in list(self.execution.drives) if drive is not self]
         for drive in others:
             drive.stop("The walk over the graph was broken off")
@@ -195,7 +199,7 @@ class Walk:
         elif given is not None and given.is_finished() and (node.is_kept or _is_kept(given)):
             self._came.append((node, given))
         else:
-            heapq.heappush(self._ready, (node.order, -1, node, None, node.is_mapped))
+            self._push(node, -1, None, is_parent=node.is_mapped)
 
     def _settle(self) -> None:
         """Go on from tasks whose states are given, one after the other: there may be many."""
@@ -237,11 +241,14 @@ class Walk:
             return
         node.children = [None] * count
         node.left = count
+        if node.is_followed:
+            node.child_ids = {}
         follows = [column.follows for column in node.columns if column.follows is not None]
         if not follows:
             if count:
-                heapq.heappush(self._ready, (node.order, 0, node, count, False))
+                self._push(node, 0, count)
             return
+        node.waits = {}
         for index in range(count):
             waits = sum(above.children[index] is None for above in follows)
             if waits:
@@ -250,8 +257,7 @@ class Walk:
                 self._child_is_ready(node, index)
 
     def _child_is_ready(self, node: Node, index: int) -> None:
-        # `index + 1` is the end of the range of children that are ready.
-        heapq.heappush(self._ready, (node.order, index, node, index + 1, False))
+        self._push(node, index, index + 1)
 
     def _child_has_come(self, node: Node, index: int, state: State) -> None:
         node.children[index] = state
@@ -272,50 +278,66 @@ class Walk:
     # -- beginning ----------------------------------------------------------------------------
 
     def _begin_ready(self) -> None:
-        """On a pool: begin what is ready, as far as there is room for it.
+        """On a pool: have a worker take each run that is ready, as far as there is room for it.
 
-        The lock is not held while something is begun: whoever ends meanwhile needs it.
+        Which one it takes is decided when it is free: the one deepest in the graph, so that what
+        is mapped over what is mapped goes through, element by element, and is not piled up.
         """
         runner = self.runner
-        if runner is None:
+        if runner is None or self._asked >= self._ready_count:
             return
-        while self._ready:
-            calls: list[GraphCall] = []
-            with self._lock:
-                while (
-                    self._ready
-                    and len(calls) < BEGUN_AT_ONCE
-                    and self._in_flight < IN_FLIGHT_LIMIT
-                ):
-                    call = self._next_call()
-                    if call is not None:
-                        calls.append(call)
-            if not calls:
+        with self._lock:
+            room = IN_FLIGHT_LIMIT - self._in_flight - self._asked
+            more = min(room, self._ready_count - self._asked)
+            if more <= 0:
                 return
-            for call in calls:
-                Drive(call, runner, call, call.loop(), graph_task_run).start(())
+            self._asked += more
+        for _ in range(more):
+            runner.dispatch(self._take)
+
+    def _take(self) -> None:
+        """On a worker that is free: begin the run that is deepest in the graph."""
+        call = None
+        try:
+            with self._lock:
+                self._asked -= 1
+                while self._ready and call is None:
+                    call = self._next_call()
+        except BaseException as error:  # noqa: BLE001 - raised by whoever runs the walk
+            self.fail(error)
+        if call is not None:
+            assert self.runner is not None
+            Drive(call, self.runner, call, call.loop(), graph_task_run).start_here()
 
     def _begin_next(self) -> bool:
         """In this thread: take the first task that is ready as far as it goes; none if none is."""
-        while self._ready and self._in_flight < IN_FLIGHT_LIMIT:
-            call = self._next_call()
+        while True:
+            with self._lock:
+                if not self._ready or self._in_flight >= IN_FLIGHT_LIMIT:
+                    return False
+                call = self._next_call()
             if call is not None:
                 steps = graph_task_run(call)
                 if world.stand_in is not None:
                     steps = world.stand_in.observe(steps)
                 self._advance(call, steps)
                 return True
-        return False
+
+    def _push(self, node: Node, index: int, end: int | None, *, is_parent: bool = False) -> None:
+        """Note that a task is ready, or its children from `index` up to `end`."""
+        self._ready_count += 1 if end is None else end - index
+        heapq.heappush(self._ready, (node.order * self._depth, index, node, end, is_parent))
 
     def _next_call(self) -> GraphCall | None:
         """Take the first of what is ready; none if it has its state already."""
         order, index, node, end, is_parent = heapq.heappop(self._ready)
+        self._ready_count -= 1
         if end is None:
             return self._call_of(node, None, node.given, is_parent=is_parent)
         if index + 1 < end:
             heapq.heappush(self._ready, (order, index + 1, node, end, False))
         state = _child_state(node, index)
-        if state is not None and state.is_finished():
+        if state is not None and state.is_finished() and isinstance(node.given, Mapped):
             self._child_has_come(node, index, state)
             self._settle()
             return None
@@ -323,14 +345,8 @@ class Walk:
 
     def _call_of(
         self, node: Node, index: int | None, state: State | None, *, is_parent: bool
-    ) -> GraphCall | None:
-        try:
-            upstream = self._upstream_of(node, index)
-        except UnmappableResult as error:
-            assert index is not None
-            self._child_has_come(node, index, Failed(message=str(error), result=error))
-            self._settle()
-            return None
+    ) -> GraphCall:
+        upstream = self._upstream_of(node, index)
         self._in_flight += 1
         return GraphCall(self, node, index, state, upstream, is_parent, self._contextvars.copy())
 
