@@ -4,6 +4,9 @@ A branch is made by a task that compares a value and skips itself, and with it a
 downstream, where the value is another one.
 """
 
+# Each task has a `run` with arguments of its own.
+# pyright: reportIncompatibleMethodOverride=false
+
 from __future__ import annotations
 
 import re

@@ -4,6 +4,9 @@
 which task.
 """
 
+# Each task has a `run` with arguments of its own.
+# pyright: reportIncompatibleMethodOverride=false
+
 from __future__ import annotations
 
 from functools import reduce
