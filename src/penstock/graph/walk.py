@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock import clock, world
+from penstock.engine import bursts
 from penstock.engine.drivers import inline, performing
 from penstock.engine.drivers.event import Drive
 from penstock.engine.effects import Await, Invoke, Sleep
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 IN_FLIGHT_LIMIT = 1024
 """The most task runs of one graph that are begun at once: what waits costs memory."""
+
+
+BEGUN_AT_ONCE = 32
+"""So many of them are made ready before they are begun."""
 
 
 class Setup(NamedTuple):
@@ -94,12 +99,11 @@ class Walk:
         self.waiting = threading.Lock()
         self._lock = threading.RLock()
         self._ready: list[tuple[int, int, Node, int | None, bool]] = []
-        self._ready_count = 0
-        self._asked = 0
-        # In this thread tasks run in the order of the graph, on workers the deepest first.
+        # In this thread tasks run in the order of the graph. On workers the deepest are first, so
+        # that what is mapped over a mapped task goes through element by element.
         self._depth = 1 if runner is None else -1
         self._left = len(nodes)
-        self._in_flight = 0
+        self._in_flight = self._has_ended = 0
         self._came: deque[tuple[Node, State]] = deque()
         self._inbox: deque[Callable[[], None]] = deque()
         self._called: deque[tuple[GraphCall, Any, Any]] = deque()
@@ -132,6 +136,7 @@ class Walk:
             raise
         finally:
             self.execution.drives.discard(self)
+            bursts.end(id(self))
         if self.error is not None:
             raise self.error
         if self._stopped is not None:
@@ -170,12 +175,8 @@ class Walk:
         """Begin nothing more: the flow run is over. What runs is interrupted by who drives it."""
         with self._lock:
             self._stopped = self._stopped or reason
-            self._forget_ready()
+            self._ready.clear()
         self._wake_up()
-
-    def _forget_ready(self) -> None:
-        self._ready.clear()
-        self._ready_count = 0
 
     def fail(self, error: BaseException) -> None:
         """Begin nothing more: something broke that is no task's own failure."""
@@ -183,7 +184,7 @@ class Walk:
             if self.error is not None:
                 return
             self.error = error
-            self._forget_ready()
+            self._ready.clear()
             others = [drive for drive in list(self.execution.drives) if drive is not self]
         for drive in others:
             drive.stop("The walk over the graph was broken off")
@@ -244,6 +245,7 @@ class Walk:
         if node.is_followed:
             node.child_ids = {}
         follows = [column.follows for column in node.columns if column.follows is not None]
+        node.follows = bool(follows)
         if not follows:
             if count:
                 self._push(node, 0, count)
@@ -278,36 +280,29 @@ class Walk:
     # -- beginning ----------------------------------------------------------------------------
 
     def _begin_ready(self) -> None:
-        """On a pool: have a worker take each run that is ready, as far as there is room for it.
+        """On a pool: begin what is ready, as far as there is room for it.
 
-        Which one it takes is decided when it is free: the one deepest in the graph, so that what
-        is mapped over what is mapped goes through, element by element, and is not piled up.
+        The lock is not held while something is begun: whoever ends meanwhile needs it.
         """
         runner = self.runner
-        if runner is None or self._asked >= self._ready_count:
+        if runner is None:
             return
-        with self._lock:
-            room = IN_FLIGHT_LIMIT - self._in_flight - self._asked
-            more = min(room, self._ready_count - self._asked)
-            if more <= 0:
-                return
-            self._asked += more
-        for _ in range(more):
-            runner.dispatch(self._take)
-
-    def _take(self) -> None:
-        """On a worker that is free: begin the run that is deepest in the graph."""
-        call = None
-        try:
+        while self._ready:
+            calls: list[GraphCall] = []
             with self._lock:
-                self._asked -= 1
-                while self._ready and call is None:
+                while (
+                    self._ready
+                    and len(calls) < BEGUN_AT_ONCE
+                    and self._in_flight < IN_FLIGHT_LIMIT
+                ):
                     call = self._next_call()
-        except BaseException as error:  # noqa: BLE001 - raised by whoever runs the walk
-            self.fail(error)
-        if call is not None:
-            assert self.runner is not None
-            Drive(call, self.runner, call, call.loop(), graph_task_run).start_here()
+                    if call is not None:
+                        calls.append(call)
+            if not calls:
+                return
+            for call in calls:
+                drive = Drive(call, runner, call, call.loop(), graph_task_run)
+                drive.start((), first=call.index is not None and call.node.follows)
 
     def _begin_next(self) -> bool:
         """In this thread: take the first task that is ready as far as it goes; none if none is."""
@@ -325,13 +320,11 @@ class Walk:
 
     def _push(self, node: Node, index: int, end: int | None, *, is_parent: bool = False) -> None:
         """Note that a task is ready, or its children from `index` up to `end`."""
-        self._ready_count += 1 if end is None else end - index
         heapq.heappush(self._ready, (node.order * self._depth, index, node, end, is_parent))
 
     def _next_call(self) -> GraphCall | None:
         """Take the first of what is ready; none if it has its state already."""
         order, index, node, end, is_parent = heapq.heappop(self._ready)
-        self._ready_count -= 1
         if end is None:
             return self._call_of(node, None, node.given, is_parent=is_parent)
         if index + 1 < end:
@@ -436,6 +429,10 @@ class Walk:
         try:
             with self._lock:
                 self._in_flight -= 1
+                self._has_ended += 1
+                if self._has_ended % bursts.BURST == 0:
+                    # The states of what has ended stay until the flow has: see `bursts`.
+                    bursts.grow(id(self))
                 if self.error is not None or self._stopped is not None:
                     if not self._in_flight:
                         self._wake_up()
