@@ -39,10 +39,12 @@ class _Scope:
             message = "This context(...) is entered already. Call context(...) for each block."
             raise RuntimeError(message)
         contents = self._contents
-        former = self._former = contents.data
-        made = contents.data = {**former, **self._new}
+        former = contents.data
+        made = {**former, **self._new}
         if "config" in self._new:
             made["config"] = process_config(former.get("config")).merged(made["config"])
+        self._former = former
+        contents.data = made
         return self._context
 
     def __exit__(
