@@ -357,9 +357,9 @@ class TestPrefectResult:
     def test_what_exists(self, location, exists):
         assert PrefectResult().exists(location, a=1) is exists
 
-    @pytest.mark.parametrize("serializer", [PickleSerializer(), "json", 5], ids=repr)
+    @pytest.mark.parametrize("serializer", [PickleSerializer(), "json", 5], ids=str)
     def test_other_serializers_are_refused(self, serializer):
-        with pytest.raises(TypeError, match="only supports a JSONSerializer or a DateTimeSeri"):
+        with pytest.raises(TypeError, match=r"only supports a JSONSerializer .* not "):
             PrefectResult(serializer=serializer)
         result = PrefectResult()
         with pytest.raises(TypeError, match="PrefectResult only supports"):

@@ -52,6 +52,10 @@ class Serializer:
         """Equal serializers have one hash."""
         return hash(type(self))
 
+    def __repr__(self) -> str:
+        """Give the class."""
+        return f"<{type(self).__name__}>"
+
     def serialize(self, value: Any) -> bytes:
         """Give a value as bytes."""
         del value
