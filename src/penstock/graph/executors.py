@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor", "LocalDaskExecutor", "LocalExecutor", "TaskRunnerExecutor"]
 
+_PROTOCOL = ("start", "submit", "wait")
 _ON_THREADS = ("threads", "threading")
 _ONE_BY_ONE = ("synchronous", "sync", "single-threaded")
 _ON_PROCESSES = ("processes", "multiprocessing")
@@ -248,13 +249,23 @@ def executor_of(given: Any) -> Executor:
     made = given() if isinstance(given, type) else given
     if isinstance(made, BaseTaskRunner):
         return TaskRunnerExecutor(made)
-    if isinstance(made, Executor) or (hasattr(made, "submit") and hasattr(made, "wait")):
+    missing = [name for name in _PROTOCOL if not hasattr(made, name)]
+    if not missing:
         return made
+    lacks = "" if len(missing) == len(_PROTOCOL) else f" (it has no {' and no '.join(missing)})"
     message = (
-        f"An executor must be an Executor or a task runner, not {type(made).__name__}. Write, for"
+        f"An executor must be an Executor or a task runner, not {made!r}{lacks}. Write, for"
         " example, executor=LocalDaskExecutor(scheduler='threads')."
     )
     raise TypeError(message)
+
+
+def calls_here(executor: Executor) -> bool:
+    """Tell whether an executor is one of ours that makes calls in the thread that submits them."""
+    if isinstance(executor, TaskRunnerExecutor):
+        is_ours = type(executor).submit is TaskRunnerExecutor.submit
+        return is_ours and isinstance(executor.task_runner, SequentialTaskRunner)
+    return type(executor) is LocalExecutor
 
 
 def _futures_in(value: Any) -> list[concurrent.futures.Future[Any]]:

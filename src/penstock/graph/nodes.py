@@ -30,6 +30,7 @@ class Node:
         state: what came of the task; of a mapped one, of its parent.
         children: the states of a mapped task's children, by index, as far as they are there.
         left: how many of them are not.
+        follows: each of them waits for a child of another mapped task.
     """
 
     __slots__ = (
@@ -41,6 +42,7 @@ class Node:
         "downstream",
         "fingerprint",
         "flattened",
+        "follows",
         "given",
         "is_complete",
         "is_decorated",

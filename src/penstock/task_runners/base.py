@@ -70,8 +70,14 @@ class BaseTaskRunner:
         """
         raise NotImplementedError
 
-    def dispatch(self, work: Callable[[], None]) -> None:
-        """Run a piece of penstock's own work in this process, on a thread that may block."""
+    def dispatch(self, work: Callable[[], None], *, first: bool = False) -> None:
+        """Run a piece of penstock's own work in this process, on a thread that may block.
+
+        Parameters:
+            work: what to call.
+            first: before what waits for a thread already.
+        """
+        del first  # here nothing waits
         world.start_thread(work, "penstock-dispatch")
 
     def run_limited(self, call: Call, done: Callable[[Outcome], None]) -> None:

@@ -92,12 +92,12 @@ class ConcurrentTaskRunner(BaseTaskRunner):
         else:
             pool.submit(lambda: done(context.run(perform, call)))
 
-    def dispatch(self, work: Callable[[], None]) -> None:
+    def dispatch(self, work: Callable[[], None], *, first: bool = False) -> None:
         """Run a piece of work on a thread of the pool."""
         pool = self._pool
         if pool is None:
             pool = self._open_pool()
-        pool.submit(work)
+        pool.submit(work, first=first)
 
     def run_limited(self, call: Call, done: Callable[[Outcome], None]) -> None:
         """Make a call of limited time on the worker that this runs on."""

@@ -55,10 +55,18 @@ class WorkerPool:
         self._watching = False
         self._closed = False
 
-    def submit(self, work: Callable[[], None]) -> None:
-        """Run `work` on a thread as soon as one is free. It must not raise."""
+    def submit(self, work: Callable[[], None], *, first: bool = False) -> None:
+        """Run `work` on a thread as soon as one is free. It must not raise.
+
+        Parameters:
+            work: what to call.
+            first: before what waits for a thread already.
+        """
         with self._lock:
-            self._queue.append(work)
+            if first:
+                self._queue.appendleft(work)
+            else:
+                self._queue.append(work)
             running = self._running()
             if running >= self._limit:
                 # One of them takes it when it is done with what it has, or is about to wait.

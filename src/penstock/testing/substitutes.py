@@ -62,9 +62,9 @@ class Pool(WorkerPool):
         super().__init__(max_workers)
         self._scheduler = scheduler
 
-    def submit(self, work: Callable[[], None]) -> None:
+    def submit(self, work: Callable[[], None], *, first: bool = False) -> None:
         """Do `work` on a thread as soon as one is free."""
-        super().submit(work)
+        super().submit(work, first=first)
         if self._scheduler.ending is None:
             self._scheduler.pause()
 

@@ -79,8 +79,13 @@ class Drive:
         self._call: Any = None
         self._gate: Gate | None = None
 
-    def start(self, futures: Sequence[PenstockFuture]) -> None:
-        """Begin as soon as the runs that it depends on are over, and a worker is free."""
+    def start(self, futures: Sequence[PenstockFuture], *, first: bool = False) -> None:
+        """Begin as soon as the runs that it depends on are over, and a worker is free.
+
+        Parameters:
+            futures: the runs.
+            first: on workers, begin before what waits for one already.
+        """
         execution = self._task_call.execution
         execution.drives.add(self)
         unfinished = execution.unfinished
@@ -90,6 +95,8 @@ class Drive:
         self._turn = 1
         if futures:
             _when_all_done(futures, lambda: self._hand_to_worker(self))
+        elif first and self._loop is None:
+            self._runner.dispatch(self, first=True)
         else:
             self._hand_to_worker(self)
 
