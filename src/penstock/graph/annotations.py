@@ -1,4 +1,4 @@
-"""How an edge hands on what comes over it: `mapped(x)`, `unmapped(x)`, `flatten(x)` (section 4.1)."""
+"""How edges hand on what comes over them: `mapped`, `unmapped`, `flatten` (section 4.1)."""
 
 from __future__ import annotations
 
@@ -74,6 +74,6 @@ def annotated(value: Any) -> tuple[Any, dict[str, Any]]:
     if isinstance(value, EdgeAnnotation):
         return value.value, value.annotations
     if isinstance(value, unmapped_in_flow):
-        inner, annotations = annotated(value.unwrap())  # pyright: ignore[reportUnknownArgumentType]
+        inner, annotations = annotated(value.unwrap())
         return inner, {"mapped": False, **annotations}
     return value, {}

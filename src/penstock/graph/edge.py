@@ -39,15 +39,19 @@ class Edge:
     ) -> None:
         if upstream_task is downstream_task:
             name = getattr(upstream_task, "name", upstream_task)
-            message = f"Edges can not have the same task at both ends: {name!r} cannot come after itself."
+            message = (
+                f"Edges can not have the same task at both ends: {name!r} cannot come after"
+                " itself."
+            )
             raise ValueError(message)
         if key is not None and (
             not isinstance(key, str) or not key.isidentifier() or keyword.iskeyword(key)  # pyright: ignore[reportUnnecessaryIsInstance]
         ):
+            up = getattr(annotated(upstream_task)[0], "name", upstream_task)
             down = getattr(annotated(downstream_task)[0], "name", downstream_task)
             message = (
-                f"{key!r} cannot be the key of an edge to {down!r}: a key is the name of an"
-                " argument of the task."
+                f"{key!r} cannot be the key of the edge from {up!r} to {down!r}: a key is the name"
+                " of an argument of the task that the edge ends at."
             )
             raise ValueError(message)
         upstream, above = annotated(upstream_task)

@@ -7,10 +7,13 @@ question about one task costs what its answer does.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from penstock.graph.parameter import Parameter
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, KeysView
+    from collections.abc import Callable, KeysView
 
     from penstock.graph.edge import Edge
     from penstock.graph.task import Task
@@ -27,6 +30,8 @@ class GraphEdges:
         self._edges: dict[Edge, None] = {}
         self._incoming: dict[Task, dict[Edge, None]] = {}
         self._outgoing: dict[Task, dict[Edge, None]] = {}
+        self._keys: dict[Task, set[str]] = {}
+        self.adopted: dict[int, Task] = {}
         self._slugs_used: set[str] = set()
         self._slug_numbers: dict[str, int] = {}
         self._reference_tasks: dict[Task, None] = {}
@@ -52,7 +57,10 @@ class GraphEdges:
     def _known(self, task: Any) -> Any:
         if task not in self.slugs:
             name = getattr(task, "name", task)
-            message = f"Task {name!r} was not found in Flow {self.name!r}."
+            message = (
+                f"Task {name!r} was not found in Flow {self.name!r}. Calling a task in a flow adds"
+                " a copy of it: what the call gave is what the flow knows."
+            )
             raise ValueError(message)
         return task
 
@@ -77,6 +85,10 @@ class GraphEdges:
     def edges_in_order(self, task: Task) -> list[Edge]:
         """Give the edges that end at a task in the order in which they were added."""
         return list(self._incoming.get(task, ()))
+
+    def edges_out_in_order(self, task: Task) -> list[Edge]:
+        """Give the edges that begin at a task in the order in which they were added."""
+        return list(self._outgoing.get(task, ()))
 
     def has_edges(self, task: Task) -> bool:
         """Tell whether an edge begins or ends at a task, or it was given a constant."""
@@ -164,46 +176,206 @@ class GraphEdges:
 
     def _cycle_text(self, unsorted: set[Task]) -> str:
         """Name the tasks of a cycle among tasks that could not be brought into an order."""
+        edge_above: dict[Task, Edge] = {}
         task = next(task for task in self.slugs if task in unsorted)
-        path: dict[Task, None] = {}
-        while task not in path:
-            path[task] = None
+        while task not in edge_above:
             # Each of them has an edge from another of them, or it could have been sorted.
-            task = next(
-                edge.upstream_task
-                for edge in self._incoming[task]
-                if edge.upstream_task in unsorted
+            edge = next(edge for edge in self._incoming[task] if edge.upstream_task in unsorted)
+            edge_above[task] = edge
+            task = edge.upstream_task
+        start = task
+        cycle: list[Edge] = []
+        while not cycle or task is not start:
+            edge = edge_above[task]
+            cycle.append(edge)
+            task = edge.upstream_task
+        return self._cycle_of(cycle[::-1])
+
+    def _cycle_of(self, edges: list[Edge]) -> str:
+        """Say which edges are a cycle, in their order."""
+        shown = "".join(_shown(self._name_in_text(edge.upstream_task), edge) for edge in edges)
+        return (
+            f"Cycle found; flows must be acyclic! In flow {self.name!r}:"
+            f" {shown}{self._name_in_text(edges[0].upstream_task)}. Take one of these edges out."
+        )
+
+    def _name_in_text(self, task: Task) -> str:
+        """Give what a task is known by in the flow; it is unique, other than its name."""
+        name = str(task.name)
+        slug = self.slugs.get(task, name)
+        return repr(slug) if slug.startswith(name) else f"{name!r} (slug {slug!r})"
+
+    def _refuse_cycle(self, upstream: Task, downstream: Task) -> None:
+        """Refuse an edge that would close a cycle.
+
+        Raises:
+            ValueError: the upstream task comes after the downstream task.
+        """
+        if not self._outgoing.get(downstream) or not self._incoming.get(upstream):
+            return
+        edge_to: dict[Task, Edge | None] = {downstream: None}
+        waiting = deque([downstream])
+        while waiting and upstream not in edge_to:
+            for edge in self._outgoing.get(waiting.popleft(), ()):
+                if edge.downstream_task not in edge_to:
+                    edge_to[edge.downstream_task] = edge
+                    waiting.append(edge.downstream_task)
+        if upstream not in edge_to:
+            return
+        path: list[Edge] = []
+        edge = edge_to[upstream]
+        while edge is not None:
+            path.append(edge)
+            edge = edge_to[edge.upstream_task]
+        shown = "".join(
+            _shown(self._name_in_text(edge.upstream_task), edge) for edge in path[::-1]
+        )
+        message = (
+            f"Cycle found; flows must be acyclic! In flow {self.name!r}, the edge from"
+            f" {self._name_in_text(upstream)} to {self._name_in_text(downstream)} would close:"
+            f" {shown}{self._name_in_text(upstream)} -> {self._name_in_text(downstream)}."
+        )
+        raise ValueError(message)
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    def parameters(self) -> set[Parameter]:
+        """Give the parameters."""
+        return {task for task in self.slugs if isinstance(task, Parameter)}
+
+    def reference_tasks(self) -> set[Task]:
+        """Give the tasks whose states decide the flow's."""
+        if self._reference_tasks:
+            return set(self._reference_tasks)
+        return set(self._cached("reference_tasks", self._default_reference_tasks))
+
+    def _default_reference_tasks(self) -> set[Task]:
+        return {
+            task
+            for task in self.slugs
+            if not _is_kept_out(task)
+            and all(_cleans_up(edge.downstream_task) for edge in self._outgoing.get(task, ()))
+        }
+
+    def set_reference_tasks(self, tasks: Iterable[Task]) -> None:
+        """Say whose states decide the flow's; an empty list for the default.
+
+        Raises:
+            TypeError: this is no list.
+            ValueError: a task is not in the flow.
+        """
+        # A task that says how many values it gives can be iterated, which would add tasks.
+        if not isinstance(tasks, Iterable) or hasattr(tasks, "nout"):  # pyright: ignore[reportUnnecessaryIsInstance] - users give single ones
+            message = (
+                f"The reference tasks of flow {self.name!r} must be a list of tasks, not"
+                f" {tasks!r}. Put a single one into a list."
             )
-        names = [one.name for one in path]
-        start = list(path).index(task)
-        cycle = [*reversed(names[start:])]
-        shown = " -> ".join(repr(name) for name in [*cycle, cycle[0]])
-        return f"Cycle found; flows must be acyclic! In flow {self.name!r}: {shown}."
+            raise TypeError(message)
+        given = list(tasks)
+        for task in given:
+            self._known(task)
+        self._reference_tasks = dict.fromkeys(given)
+        self._cache.clear()
+
+    def get_tasks(
+        self,
+        name: str | None = None,
+        slug: str | None = None,
+        tags: Iterable[str] | None = None,
+        task_type: type[Task] | None = None,
+    ) -> list[Task]:
+        """Give the tasks that are all of this, in the order in which they were added.
+
+        Parameters:
+            name: they have this name.
+            slug: they are known by this.
+            tags: they have these tags, and perhaps more.
+            task_type: they are of this class.
+        """
+        wanted = set(tags or ())
+        return [
+            task
+            for task, known_by in self.slugs.items()
+            if (name is None or task.name == name)
+            and (slug is None or known_by == slug)
+            and wanted <= task.tags
+            and (task_type is None or isinstance(task, task_type))
+        ]
+
+    def validate(self) -> None:
+        """Check the graph.
+
+        Raises:
+            ValueError: an edge or reference task is not in it; there is a cycle.
+        """
+        for edge in self._edges:
+            for end in (edge.upstream_task, edge.downstream_task):
+                if end not in self.slugs:
+                    message = (
+                        f"Some edges refer to tasks not contained in flow {self.name!r}: {edge!r}."
+                    )
+                    raise ValueError(message)
+        self.sorted_tasks()
+        missing = [task for task in self._reference_tasks if task not in self.slugs]
+        if missing:
+            message = f"Reference tasks are not in flow {self.name!r}: {missing!r}."
+            raise ValueError(message)
 
     # -- as they are changed ------------------------------------------------------------------
+
+    def copy_graph(self, other: GraphEdges) -> None:
+        """Take over the tasks and edges of another graph; they are shared, the lists are not."""
+        self.slugs = dict(other.slugs)
+        self.constants = {task: dict(values) for task, values in other.constants.items()}
+        self._edges = dict(other._edges)
+        self._incoming = {task: dict(edges) for task, edges in other._incoming.items()}
+        self._outgoing = {task: dict(edges) for task, edges in other._outgoing.items()}
+        self._keys = {task: set(keys) for task, keys in other._keys.items()}
+        self.adopted = dict(other.adopted)
+        self._slugs_used = set(other._slugs_used)
+        self._slug_numbers = dict(other._slug_numbers)
+        self._reference_tasks = dict(other._reference_tasks)
+        self._cache = {}
 
     def _put_edge(self, edge: Edge) -> None:
         self._edges[edge] = None
         self._incoming.setdefault(edge.downstream_task, {})[edge] = None
         self._outgoing.setdefault(edge.upstream_task, {})[edge] = None
+        if edge.key is not None:
+            self._keys.setdefault(edge.downstream_task, set()).add(edge.key)
         self._cache.clear()
 
     def _take_edge(self, edge: Edge) -> None:
         del self._edges[edge]
         del self._incoming[edge.downstream_task][edge]
         del self._outgoing[edge.upstream_task][edge]
+        if edge.key is not None:
+            self._keys[edge.downstream_task].discard(edge.key)
+        self._cache.clear()
+
+    def _take_task(self, task: Task) -> tuple[str, bool]:
+        """Take a task out; give what it was known by, and whether it was a reference task."""
+        slug = self.slugs.pop(task)
+        self._slugs_used.discard(slug)
+        was_reference = task in self._reference_tasks
+        self._reference_tasks.pop(task, None)
+        self._cache.clear()
+        return slug, was_reference
+
+    def _put_task(self, task: Task, slug: str, *, is_reference: bool) -> None:
+        """Put a task in, unless it is there already, known by a slug that is free."""
+        if task not in self.slugs:
+            self.slugs[task] = slug
+            self._slugs_used.add(slug)
+        if is_reference:
+            self._reference_tasks[task] = None
         self._cache.clear()
 
     def _new_slug(self, task: Task) -> str:
-        """Give what a task is to be known by: its own slug, or a number under its name and tags."""
+        """Give what a task is to be known by: its own slug, or its name and tags, numbered."""
         if task.slug:
+            self._refuse_slug(task)
             slug = task.slug
-            if slug in self._slugs_used:
-                message = (
-                    f"A task with the slug {slug!r} already exists in flow {self.name!r}: task"
-                    f" {task.name!r} needs another. Two parameters cannot have one name."
-                )
-                raise ValueError(message)
         else:
             prefix = "-".join([str(task.name), *sorted(task.tags)])
             number = self._slug_numbers.get(prefix, 0) + 1
@@ -213,3 +385,31 @@ class GraphEdges:
             slug = f"{prefix}-{number}"
         self._slugs_used.add(slug)
         return slug
+
+    def _refuse_slug(self, task: Task) -> None:
+        """Refuse a task whose own slug is another one's.
+
+        Raises:
+            ValueError: it is.
+        """
+        if task.slug in self._slugs_used:
+            other = next((each for each in self.slugs if self.slugs[each] == task.slug), None)
+            message = (
+                f"A task with the slug {task.slug!r} already exists in flow {self.name!r}:"
+                f" {other!r}. {task!r} needs another one. A parameter's slug is its name, so that"
+                " two parameters cannot have one name."
+            )
+            raise ValueError(message)
+
+
+def _is_kept_out(task: Task) -> bool:
+    """Tell whether a task manages a resource: it does not decide the flow's state."""
+    return bool(getattr(task, "manages_resource", False))
+
+
+def _cleans_up(task: Task) -> bool:
+    return bool(getattr(task, "cleans_up", False))
+
+
+def _shown(name: str, edge: Edge) -> str:
+    return f"{name} -> " if edge.key is None else f"{name} -({edge.key})-> "

@@ -50,6 +50,9 @@ class Parameter(Task):
         required: bool | None = None,  # noqa: FBT001 - the field's signature
         tags: Iterable[str] | None = None,
     ) -> None:
+        if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance] - users give more
+            message = f"A parameter's name must be a text that is not empty, and {name!r} is none."
+            raise TypeError(message)
         self.required: bool = default is no_default if required is None else required
         self.default: Any = None if default is no_default else default
         super().__init__(name=name, slug=name, tags=tags, result=PrefectResult(), checkpoint=True)
@@ -58,7 +61,7 @@ class Parameter(Task):
         """Give the name."""
         return f"<Parameter: {self.name}>"
 
-    def __call__(self, flow: Any = None) -> Any:  # type: ignore[override]
+    def __call__(self, flow: Any = None) -> Any:
         """Put the parameter itself into a flow; give it.
 
         Parameters:
@@ -67,7 +70,7 @@ class Parameter(Task):
         Raises:
             ValueError: there is no flow.
         """
-        found = self._flow(flow, "bind")
+        found = self._flow_to_bind_into(flow)
         found.add_task(self)
         return self
 
@@ -115,10 +118,17 @@ class DateTimeParameter(Parameter):
 
         Raises:
             FAIL: it is required, and was not given.
-            ValueError: the text is none of a time.
+            ValueError, TypeError: what was given is no time.
         """
         value = super().run()
         if value is None:
             return None
-        moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
+        try:
+            moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(value)
+        except (TypeError, ValueError) as error:
+            message = (
+                f"Parameter {self.name!r} must be a datetime or a text of one, as"
+                f" '2013-01-31T12:00:00+00:00', not {value!r}."
+            )
+            raise type(error)(message) from None
         return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)

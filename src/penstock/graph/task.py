@@ -1,4 +1,4 @@
-"""Tasks of a graph, and how they are bound into one (sections 3 and 4.2)."""
+"""Tasks of a graph: what they are, and functions as tasks (section 3)."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import copy as copying
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from functools import update_wrapper, wraps
-from typing import Any, cast, overload
+from functools import partial, update_wrapper, wraps
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from penstock import clock
 from penstock.graph import task_options as options
 from penstock.graph.ambient import context
-from penstock.graph.annotations import EdgeAnnotation, annotated
-from penstock.graph.operator_methods import TaskOperators
-from penstock.graph.results import Result
+from penstock.graph.graph_json import describe_task
 from penstock.graph.signals import PAUSE
+from penstock.graph.task_binding import TaskBinding
 from penstock.graph.triggers import all_successful
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+    from datetime import timedelta
+
+    from penstock.graph.results import Result
 
 __all__ = ["FunctionTask", "Task", "defaults_from_attrs", "pause_task", "tags", "task"]
 
@@ -48,12 +51,13 @@ _OWN = (
 _UNUSED = "_unused_task_tracker"
 
 
-class _InstanceSignature:
-    """The signature of calling a task; the class itself keeps that of its constructor."""
+class _Signature:
+    """The signature of calling a task, and for its class that of the constructor."""
 
     def __get__(self, instance: Any, owner: type[Any]) -> inspect.Signature:
         if instance is None:
-            raise AttributeError("__signature__")
+            constructor = inspect.signature(owner.__init__)
+            return constructor.replace(parameters=list(constructor.parameters.values())[1:])
         given = list(options.signature_of(instance.run).parameters.values())
         variable = [one for one in given if one.kind is inspect.Parameter.VAR_KEYWORD]
         own = [
@@ -69,7 +73,7 @@ class _InstanceSignature:
         return inspect.Signature([*named, *own, *variable], return_annotation="Task")
 
 
-class Task(TaskOperators):
+class Task(TaskBinding):
     """One step of a graph. A subclass defines `run`; `@task` makes one of a function.
 
     Parameters:
@@ -111,7 +115,7 @@ class Task(TaskOperators):
     result_storage_key: str | None = None
     cache_result_in_memory = True
 
-    __signature__ = _InstanceSignature()
+    __signature__ = _Signature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a `run` that a task cannot have.
@@ -121,7 +125,7 @@ class Task(TaskOperators):
         """
         super().__init_subclass__(**kwargs)
         if "run" in cls.__dict__:
-            options.check_run(cls.__dict__["run"], cls.__name__)
+            options.check_run(cls.run, cls.__name__)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Warn of a task that is given to the constructor of a task."""
@@ -141,6 +145,7 @@ class Task(TaskOperators):
         tags: Iterable[str] | None = None,
         max_retries: int | None = None,
         retry_delay: timedelta | None = None,
+        retry_on: Any = None,
         timeout: int | timedelta | None = None,
         trigger: Callable[..., Any] | None = None,
         skip_on_upstream_skip: bool = True,  # noqa: FBT001, FBT002
@@ -155,13 +160,13 @@ class Task(TaskOperators):
         target: str | Callable[..., str] | None = None,
         task_run_name: str | Callable[..., str] | None = None,
         nout: int | None = None,
-        retry_on: Any = None,
     ) -> None:
         lost = [key for key in vars(self) if key in _OWN]
         if lost:
             warnings.warn(
                 f"`{type(self).__name__}` sets {', '.join(f'`{key}`' for key in lost)} before it"
-                " calls `super().__init__`, which overwrites that. Give it to that call instead.",
+                " calls `super().__init__`, which overwrites that. Give it to that call instead,"
+                " or set it afterwards.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -189,7 +194,6 @@ class Task(TaskOperators):
         self.result: Any = _result_for(result, target, self.name)
         self.nout: Any = options.inferred_nout(self.run) if nout is None else nout
         self.auto_generated = False
-        self.logger = logging.getLogger(f"penstock.graph.{self.name}")
         tracker = context.get(_UNUSED)
         if tracker is not None:
             tracker.add(self)
@@ -197,199 +201,20 @@ class Task(TaskOperators):
     def run(self) -> Any:
         """Do the task's work; a subclass defines it, with the arguments it takes."""
 
+    @property
+    def logger(self) -> Any:
+        """The task's logger, `penstock.graph.<name>`; made when it is first asked for."""
+        return self.__dict__.get("_logger") or logging.getLogger(f"penstock.graph.{self.name}")
+
+    @logger.setter
+    def logger(self, logger: Any) -> None:
+        self._logger = logger
+
     def __repr__(self) -> str:
         """Give the name."""
         return f"<Task: {self.name}>"
 
     __hash__ = object.__hash__
-
-    # -- binding ------------------------------------------------------------------------------
-
-    def __call__(
-        self,
-        *args: Any,
-        mapped: bool = False,
-        task_args: dict[str, Any] | None = None,
-        upstream_tasks: Iterable[Any] | None = None,
-        flow: Any = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Put a copy of the task into a flow, bound to its arguments.
-
-        Parameters:
-            *args, **kwargs: the arguments of `run`: tasks or values.
-            mapped: the task is run once for each element.
-            task_args: attributes of the copy.
-            upstream_tasks: what it comes after besides.
-            flow: the flow; the active one by default.
-
-        Returns:
-            The copy.
-
-        Raises:
-            ValueError: there is no flow.
-            TypeError: the arguments do not fit.
-        """
-        made = self.copy(**(task_args or {}))
-        return made.bind(*args, mapped=mapped, upstream_tasks=upstream_tasks, flow=flow, **kwargs)
-
-    def bind(
-        self,
-        *args: Any,
-        mapped: bool = False,
-        upstream_tasks: Iterable[Any] | None = None,
-        flow: Any = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Put the task itself into a flow, bound to its arguments; see `__call__`."""
-        signature = options.signature_of(self.run)
-        try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError as error:
-            message = (
-                f"The arguments do not fit task {self.name!r}, which takes {signature}: {error}"
-            )
-            raise TypeError(message) from None
-        arguments = dict(bound.arguments)
-        for parameter in signature.parameters.values():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                arguments.update(arguments.pop(parameter.name, {}))
-        flow = self._flow(flow, "bind")
-        self.tags.update(context.get("tags") or ())
-        return self.set_dependencies(
-            flow=flow, upstream_tasks=upstream_tasks, keyword_tasks=arguments, mapped=mapped
-        )
-
-    def _flow(self, flow: Any, how: str) -> Any:
-        found = flow if flow is not None else context.get("flow")
-        if found is not None:
-            return found
-        if how != "bind":
-            message = (
-                f"No Flow was passed, and none is active: task {self.name!r} cannot be given edges."
-                " Write it inside of `with Flow(...):`, or give flow=..."
-            )
-            raise ValueError(message)
-        fn = isinstance(self, FunctionTask)
-        example = f"{self.name}.run(...)" if fn else f"{type(self).__name__}(...).run(...)"
-        message = (
-            f"Could not infer an active Flow context while creating edge to {self!r}. This often"
-            " means you called a task outside a `with Flow(...)` block. If you're trying to run"
-            f" this task outside of a Flow context, you need to call `{example}`"
-        )
-        raise ValueError(message)
-
-    def map(
-        self,
-        *args: Any,
-        upstream_tasks: Iterable[Any] | None = None,
-        flow: Any = None,
-        task_args: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Put a copy of the task into a flow, to be run once for each element of its arguments.
-
-        Arguments are mapped over but for those marked `unmapped`. See `__call__`.
-
-        Raises:
-            TypeError: an argument has no elements by their places, as a set.
-        """
-        for value in args:
-            if (
-                not hasattr(value, "__getitem__")
-                and not isinstance(annotated(value)[0], Task)
-                and not _is_annotated(value)
-            ):
-                message = (
-                    f"Cannot map task {self.name!r} over an object of type"
-                    f" {type(value).__name__}, which has no elements by place. Give a list, or"
-                    " unmapped(...) for what is the same for each child."
-                )
-                raise TypeError(message)
-        made = self.copy(**{"nout": None, **(task_args or {})})
-        return made.bind(*args, mapped=True, upstream_tasks=upstream_tasks, flow=flow, **kwargs)
-
-    def set_dependencies(
-        self,
-        flow: Any = None,
-        upstream_tasks: Iterable[Any] | None = None,
-        downstream_tasks: Iterable[Any] | None = None,
-        keyword_tasks: dict[str, Any] | None = None,
-        mapped: bool = False,  # noqa: FBT001, FBT002 - the field's signature
-        validate: bool | None = None,  # noqa: FBT001 - as above
-    ) -> Any:
-        """Give the task edges in a flow; give the task.
-
-        Parameters:
-            flow: the flow; the active one by default.
-            upstream_tasks: what it comes after.
-            downstream_tasks: what comes after it.
-            keyword_tasks: what gives its arguments, by name.
-            mapped: edges from upstream and keyword tasks are mapped.
-            validate: check the edges as they are added.
-
-        Raises:
-            ValueError: there is no flow.
-        """
-        flow = self._flow(flow, "edges")
-        flow.set_dependencies(
-            task=self,
-            upstream_tasks=upstream_tasks,
-            downstream_tasks=downstream_tasks,
-            keyword_tasks=keyword_tasks,
-            mapped=mapped,
-            validate=validate,
-        )
-        return self
-
-    def set_upstream(
-        self,
-        task: Any,
-        flow: Any = None,
-        key: str | None = None,
-        mapped: bool = False,  # noqa: FBT001, FBT002 - the field's signature
-    ) -> Any:
-        """Let this task come after another one, which may give one of its arguments.
-
-        Raises:
-            ValueError: there is no flow.
-        """
-        self._flow(flow, "edges").add_edge(
-            upstream_task=task, downstream_task=self, key=key, mapped=mapped
-        )
-        return self
-
-    def set_downstream(
-        self,
-        task: Any,
-        flow: Any = None,
-        key: str | None = None,
-        mapped: bool = False,  # noqa: FBT001, FBT002 - the field's signature
-    ) -> Any:
-        """Let another task come after this one, which may give one of its arguments.
-
-        Raises:
-            ValueError: there is no flow.
-        """
-        self._flow(flow, "edges").add_edge(
-            upstream_task=self, downstream_task=task, key=key, mapped=mapped
-        )
-        return self
-
-    def pipe(self, other_task: Any, /, **kwargs: Any) -> Any:
-        """Give what comes of another task that is called with this one: `other_task(self, ...)`.
-
-        Raises:
-            ValueError: a keyword is named `self`.
-        """
-        if "self" in kwargs:
-            message = (
-                "pipe() takes no keyword named 'self': the task itself is the first argument."
-            )
-            raise ValueError(message)
-        if isinstance(other_task, type) and issubclass(other_task, EdgeAnnotation):
-            return self
-        return other_task(self, **kwargs)
 
     def copy(self, **task_args: Any) -> Any:
         """Give a copy of the task.
@@ -410,18 +235,21 @@ class Task(TaskOperators):
                 stacklevel=3,
             )
         made = copying.copy(self)
+        made.state_handlers = list(self.state_handlers)
         if made.slug and "slug" not in task_args:
             task_args["slug"] = f"{made.slug}-copy"
         for attribute, value in task_args.items():
             if not hasattr(made, attribute):
-                message = f"{type(self).__name__} does not have {attribute!r} as an attribute."
+                message = (
+                    f"{type(self).__name__} {self.name!r} does not have {attribute!r} as an"
+                    " attribute, which a copy of it was to be given (as one of task_args)."
+                )
                 raise AttributeError(message)
             setattr(made, attribute, value)
         made.tags = {*self.tags, *options.checked_tags(task_args.get("tags"), self.name)}
+        options.check_again(made, task_args)
         if "result" in task_args or "target" in task_args:
             made.result = _result_for(made.result, made.target, made.name)
-        if "name" in task_args:
-            made.logger = logging.getLogger(f"penstock.graph.{made.name}")
         tracker = context.get(_UNUSED)
         if tracker is not None:
             tracker.discard(self)
@@ -432,47 +260,24 @@ class Task(TaskOperators):
 
     def inputs(self) -> dict[str, dict[str, Any]]:
         """Give the arguments by name: with their `type`, their `default`, and if `required`."""
+        kinds = options.hints_of(self.run)
         found: dict[str, dict[str, Any]] = {}
         for name, parameter in options.signature_of(self.run).parameters.items():
             has_default = parameter.default is not inspect.Parameter.empty
-            kind = parameter.annotation
             found[name] = {
-                "type": Any if kind is inspect.Parameter.empty else kind,
+                "type": kinds.get(name, Any),
                 "default": parameter.default if has_default else None,
-                "required": not has_default,
+                "required": not has_default and parameter.kind is not parameter.VAR_KEYWORD,
             }
         return found
 
     def outputs(self) -> Any:
         """Give the type of what it gives."""
-        kind = options.signature_of(self.run).return_annotation
-        return Any if kind is inspect.Signature.empty else kind
+        return options.hints_of(self.run).get("return", Any)
 
     def serialize(self) -> dict[str, Any]:
         """Give the task as JSON can hold it: not its code."""
-        return {
-            "name": self.name,
-            "slug": self.slug,
-            "type": f"{type(self).__module__}.{type(self).__qualname__}",
-            "tags": sorted(self.tags),
-            "max_retries": self.max_retries,
-            "retry_delay": None if self.retry_delay is None else self.retry_delay.total_seconds(),
-            "timeout": self.timeout,
-            "trigger": getattr(self.trigger, "__name__", repr(self.trigger)),
-            "skip_on_upstream_skip": self.skip_on_upstream_skip,
-            "cache_for": None if self.cache_for is None else self.cache_for.total_seconds(),
-            "cache_key": self.cache_key,
-            "auto_generated": self.auto_generated,
-            "inputs": {
-                name: {**entry, "type": str(entry["type"]), "default": repr(entry["default"])}
-                for name, entry in self.inputs().items()
-            },
-            "outputs": str(self.outputs()),
-        }
-
-
-def _is_annotated(value: Any) -> bool:
-    return annotated(value)[0] is not value
+        return describe_task(self)
 
 
 def _result_for(result: Any, target: Any, name: Any) -> Any:
@@ -510,9 +315,12 @@ class FunctionTask(Task):
             raise TypeError(message)
         own_name = getattr(fn, "__name__", type(fn).__name__)
         options.check_run(fn, own_name)
-        update_wrapper(self, fn, updated=())  # pyright: ignore[reportArgumentType] - it is called
+        update_wrapper(self, fn, updated=())
         self.run = fn
         super().__init__(name=name or own_name, **kwargs)
+
+    def _example_of_run(self) -> str:
+        return f"{self.name}.run(...)"
 
     def __getattr__(self, key: str) -> Any:
         """Say what is probably meant where a task is taken for its result.
@@ -522,21 +330,23 @@ class FunctionTask(Task):
         """
         if key.startswith("__"):
             raise AttributeError(key)
-        message = f"'FunctionTask' object has no attribute {key!r}."
-        if self.__dict__.get("name") is not None:
-            message += " Did you call this object within a function that should have been decorated with @task?"
+        name = self.__dict__.get("name")
+        message = (
+            f"'FunctionTask' object {name!r} has no attribute {key!r}. Did you call this object"
+            " within a function that should have been decorated with @task?"
+        )
         raise AttributeError(message)
 
 
 @overload
-def task(fn: Callable[..., Any], /) -> FunctionTask: ...
+def task(fn: Callable[..., Any], **task_kwargs: Any) -> FunctionTask: ...
 
 
 @overload
-def task(**task_kwargs: Any) -> Callable[[Callable[..., Any]], FunctionTask]: ...
+def task(fn: None = None, **task_kwargs: Any) -> Callable[[Callable[..., Any]], FunctionTask]: ...
 
 
-def task(fn: Callable[..., Any] | None = None, /, **task_kwargs: Any) -> Any:
+def task(fn: Callable[..., Any] | None = None, **task_kwargs: Any) -> Any:
     """Decorate a function to make it a task of graphs.
 
     Parameters:
@@ -551,12 +361,12 @@ def task(fn: Callable[..., Any] | None = None, /, **task_kwargs: Any) -> Any:
         4
     """
     if fn is None:
-        return lambda function: FunctionTask(function, **task_kwargs)
+        return partial(FunctionTask, **task_kwargs)
     return FunctionTask(fn, **task_kwargs)
 
 
 @contextmanager
-def tags(*names: str) -> Iterator[None]:
+def tags(*names: str) -> Generator[None]:
     """Give tasks that are made, or bound, in the block these tags, too.
 
     Example:

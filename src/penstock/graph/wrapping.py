@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from penstock.graph.ambient import context
 from penstock.graph.annotations import EdgeAnnotation, annotated
 from penstock.graph.results import ConstantResult
 from penstock.graph.task import Task
+from penstock.graph.task_options import is_decorated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Constant", "Dict", "List", "Set", "Tuple", "as_task"]
 
 _SHORT = 8
+_COLLECTIONS = frozenset({str, bytes, list, tuple, set, frozenset, dict})
 
 
 class Constant(Task):
@@ -26,14 +31,24 @@ class Constant(Task):
     def __init__(self, value: Any, name: str | None = None, **kwargs: Any) -> None:
         self.value = value
         if name is None:
-            shown = repr(value)
-            name = shown if len(shown) <= _SHORT else f"Constant[{type(value).__name__}]"
+            name = _shown(value) or f"Constant[{type(value).__name__}]"
         kwargs.setdefault("result", ConstantResult(value=value))
         super().__init__(name=name, **kwargs)
 
     def run(self) -> Any:
         """Give the value."""
         return self.value
+
+
+def _shown(value: Any) -> str | None:
+    """Give what a value looks like, if that is short; how a large one does is not worked out."""
+    if type(value) in _COLLECTIONS and len(value) > _SHORT:
+        return None
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001 - its name matters less than the value
+        return None
+    return shown if len(shown) <= _SHORT else None
 
 
 class _Sequence(Task):
@@ -74,14 +89,17 @@ class Set(_Sequence):
 class Dict(Task):
     """Makes a dictionary of keys and values."""
 
-    def run(self, keys: list[Any], values: list[Any]) -> dict[Any, Any]:
+    def run(self, keys: list[Any], values: list[Any]) -> dict[Any, Any]:  # pyright: ignore[reportIncompatibleMethodOverride] - each task takes its own
         """Give the dictionary.
 
         Raises:
             ValueError: there are not as many keys as values.
         """
         if len(keys) != len(values):
-            message = f"A dictionary needs as many keys as values: {len(keys)} and {len(values)}."
+            message = (
+                f"Task {self.name!r} makes a dictionary, which needs as many keys as values:"
+                f" {len(keys)} and {len(values)}."
+            )
             raise ValueError(message)
         return dict(zip(keys, values, strict=True))
 
@@ -103,9 +121,7 @@ def as_task(value: Any, flow: Any = None) -> Any:
     if isinstance(value, Task):
         return value
     if is_decorated(value):
-        from penstock.graph.decorated import adopt  # that room is above this one
-
-        return adopt(value)
+        return _adopted(value, context.get("flow") if flow is None else flow)
     if not _has_task(value):
         return _generated(Constant(value))
     if isinstance(value, dict):
@@ -131,9 +147,16 @@ def _generated(task: Any) -> Any:
     return task
 
 
-def is_decorated(value: Any) -> bool:
-    """Tell whether a value is a task of `penstock.task`."""
-    return getattr(value, "kind", None) == "task" and hasattr(value, "fn")
+def _adopted(value: Any, flow: Any) -> Any:
+    """Give a task of `penstock.task` as a task of the graph; in one flow, always the same."""
+    from penstock.graph.decorated import adopt  # that room is above this one
+
+    if flow is None:
+        return adopt(value)
+    found = flow.adopted.get(id(value))
+    if found is None or found.decorated is not value:
+        found = flow.adopted[id(value)] = adopt(value)
+    return found
 
 
 def _has_task(value: Any) -> bool:
