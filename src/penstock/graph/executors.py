@@ -246,7 +246,7 @@ def executor_of(given: Any) -> Executor:
     Raises:
         TypeError: it is none of these.
     """
-    made = given() if isinstance(given, type) else given
+    made: Any = given() if isinstance(given, type) else given
     if isinstance(made, BaseTaskRunner):
         return TaskRunnerExecutor(made)
     missing = [name for name in _PROTOCOL if not hasattr(made, name)]
@@ -274,7 +274,7 @@ def _futures_in(value: Any) -> list[concurrent.futures.Future[Any]]:
     def look(part: Any) -> Any:
         if isinstance(part, concurrent.futures.Future):
             found.append(cast("concurrent.futures.Future[Any]", part))
-        return part
+        return cast("Any", part)
 
     visit_collection(value, look)
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from penstock import clock
 from penstock.context import TaskRunContext
@@ -20,6 +21,7 @@ from penstock.task_runners import Call, Outcome
 from penstock.task_runners.waiting import block
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Context
 
     from penstock.graph.edge import Edge
@@ -27,11 +29,18 @@ if TYPE_CHECKING:
     from penstock.records import TaskRun
 
 
+T = TypeVar("T")
+
+
 class Ran(NamedTuple):
     """What a task's pipeline gives, wherever it ran: the state, and the transitions to it."""
 
     state: State
     transitions: list[tuple[State, float]]
+
+
+_submitted: WeakValueDictionary[str, GraphCall] = WeakValueDictionary()
+"""The task runs that executors have been handed, by their ids."""
 
 
 class GraphCall:
@@ -48,6 +57,7 @@ class GraphCall:
     """
 
     __slots__ = (
+        "__weakref__",
         "_lock",
         "contextvars",
         "execution",
@@ -174,6 +184,8 @@ class GraphCall:
     def submit_to(self, executor: Any) -> Any:
         """Have an executor that speaks the protocol take the task through its pipeline."""
         setup, task = self.walk.setup, self.node.task
+        if self.run is not None:
+            _submitted[str(self.run.id)] = self
         mapped = {
             edge: state.map_states
             for edge, state in self.upstream.items()
@@ -194,7 +206,7 @@ class GraphCall:
             extra_context={
                 "task_name": task.name,
                 "task_tags": task.tags,
-                "task_index": -1 if self.index is None else self.index,
+                "task_index": self.index,
             },
         )
 
@@ -217,18 +229,40 @@ def run_task(  # noqa: PLR0913, PLR0917 - the field's signature
     upstream_mapped_states: dict[Edge, list[Any]] | None = None,
     is_mapped_parent: bool = False,  # noqa: FBT001, FBT002 - the field's signature
 ) -> Ran:
-    """Take a task through its pipeline, wherever an executor has this called (section 6.3)."""
-    del upstream_mapped_states  # the upstream states have their children
-    runner = task_runner_cls(
-        task=task, state_handlers=task_runner_state_handlers, flow_result=flow_result
-    )
-    ran = runner.run(
-        state=state,
-        upstream_states=upstream_states,
-        is_mapped_parent=is_mapped_parent,
-        context=context,
-    )
-    return Ran(ran, list(getattr(runner, "transitions", ())))
+    """Take a task through its pipeline, wherever an executor has this called (section 6.3).
+
+    In the process of the run what the task logs and calls belongs to its task run.
+    """
+    for edge, children in (upstream_mapped_states or {}).items():
+        mapped = cast("Mapped", upstream_states[edge])
+        mapped.map_states = children
+        mapped.result = [None if child is None else child.result for child in children]
+
+    def run() -> Ran:
+        runner = task_runner_cls(
+            task=task, state_handlers=task_runner_state_handlers, flow_result=flow_result
+        )
+        ran = runner.run(
+            state=state,
+            upstream_states=upstream_states,
+            is_mapped_parent=is_mapped_parent,
+            context=context,
+        )
+        return Ran(ran, list(getattr(runner, "transitions", ())))
+
+    call = _submitted.get(context.get("task_run_id", ""))
+    return run() if call is None else call.contextvars.run(_inside, call, run)
+
+
+def _inside(call: GraphCall, run: Callable[[], T]) -> T:
+    """Do something as the task run that a call is."""
+    inside = call.run_context()
+    token = None if inside is None else inside.activate()
+    try:
+        return run()
+    finally:
+        if inside is not None:
+            inside.deactivate(token)
 
 
 def perform_pipeline(call: GraphCall) -> State:
