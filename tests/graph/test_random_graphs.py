@@ -140,7 +140,7 @@ def mapped(spec: Spec, beside: list[str], over: Wanted) -> Wanted:
         if above != "Success":
             item = "ok"  # it brings no word
         children.append(outcome(spec, [*beside, above], item))
-        elements.append(item)
+        elements.append(item if above == "Success" else "ok")
     return Wanted("Mapped", children, elements)
 
 

@@ -111,7 +111,7 @@ class FlowRunner(Runner):
             have not finished is Running.
         """
         _logger.debug("Beginning flow run for flow %r", self.flow.name)
-        run_context = {**dict(ambient), **(context or {})}
+        run_context = {**ambient.copy(), **(context or {})}
         former = state or Pending()
         try:
             former, states, contexts = self.initialize_run(
@@ -295,7 +295,7 @@ class FlowRunner(Runner):
             assert execution.runner is not None
             runner = execution.runner
         setup = Setup(
-            context=dict(ambient),
+            context=ambient.copy(),
             runner_class=self.task_runner_cls,
             handlers=handlers,
             flow_result=self.flow.result,

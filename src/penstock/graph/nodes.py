@@ -44,6 +44,7 @@ class Node:
         "flattened",
         "follows",
         "given",
+        "inputs",
         "is_complete",
         "is_decorated",
         "is_followed",
@@ -70,6 +71,7 @@ class Node:
         self.constants: dict[Edge, State] = _NOTHING
         self.context: dict[str, Any] = _NOTHING
         self.given: State | None = None
+        self.inputs: Any = None
         self.is_kept = False
         self.state: State | None = None
         self.is_complete = False

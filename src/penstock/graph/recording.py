@@ -272,6 +272,8 @@ def index_of(key: str) -> int | None:
 
 def _inputs_of(node: Node, index: int | None) -> dict[str, list[TaskRunResult]]:
     """Name the task runs that the inputs come from."""
+    if node.inputs is not None:
+        return node.inputs  # the same for all children
     inputs: dict[str, list[TaskRunResult]] = {}
     for edge, above in node.upstream:
         run_id: UUID | None = above.run_id
@@ -279,6 +281,8 @@ def _inputs_of(node: Node, index: int | None) -> dict[str, list[TaskRunResult]]:
             run_id = above.child_ids.get(index, run_id)
         if run_id is not None:
             inputs.setdefault(edge.key or "wait_for", []).append(TaskRunResult(id=run_id))
+    if index is not None and not any(above.is_followed for _edge, above in node.upstream):
+        node.inputs = inputs
     return inputs
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "PIPELINE", "Checked", "TaskRunner"]
 
+_BLANK = dict(logging.Logger("penstock.graph.child").__dict__)  # noqa: LOG001 - not to be kept
 _DEBUG = logging.DEBUG
 _INFO = logging.INFO
 
@@ -326,9 +327,10 @@ class TaskRunner(TaskChecks, TaskExecution):
         known = own.manager.loggerDict.get(name)
         if isinstance(known, logging.Logger):
             return known
-        # Not by getLogger, which would keep one for each child as long as the process lives.
-        logger = logging.Logger(name)  # noqa: LOG001 - see above
-        logger.parent = own
+        # Not by getLogger, which would keep one for each child as long as the process lives; and
+        # not by its constructor, which costs more than all the rest of a child's context.
+        logger = logging.Logger.__new__(logging.Logger)
+        logger.__dict__.update(_BLANK, name=name, parent=own, handlers=[], filters=[], _cache={})
         return logger
 
     def call_runner_target_handlers(self, old_state: State, new_state: State) -> State:
