@@ -12,6 +12,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from penstock.graph.ambient import context
+from penstock.graph.configuration import find_class
 from penstock.task_runners import (
     BaseTaskRunner,
     Call,
@@ -258,6 +260,19 @@ def executor_of(given: Any) -> Executor:
         " example, executor=LocalDaskExecutor(scheduler='threads')."
     )
     raise TypeError(message)
+
+
+def executor_for(flow: Any, given: Any) -> Executor:
+    """Give the executor of a run: the given one, else the flow's, else the setting's.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if given is None:
+        given = flow.executor
+    if given is None:
+        given = find_class(context.config.engine.executor.default_class, LocalExecutor)
+    return executor_of(given)
 
 
 def calls_here(executor: Executor) -> bool:

@@ -16,7 +16,7 @@ from penstock.engine import bursts
 from penstock.engine.execution import Execution
 from penstock.graph.ambient import context as ambient
 from penstock.graph.configuration import find_class
-from penstock.graph.executors import LocalExecutor, TaskRunnerExecutor, executor_of
+from penstock.graph.executors import TaskRunnerExecutor, executor_for
 from penstock.graph.nodes import Node, nodes_of
 from penstock.graph.runner import ENDRUN, Runner, call_state_handlers
 from penstock.graph.signals import PAUSE
@@ -128,7 +128,7 @@ class FlowRunner(Runner):
                         contexts,
                         return_tasks,
                         task_runner_state_handlers,
-                        _executor(executor, self.flow),
+                        executor_for(self.flow, executor),
                     )
         except (ENDRUN, PAUSE) as end:
             made = end.state
@@ -371,14 +371,6 @@ def _decisive(by_task: Mapping[Task, State], tasks: Iterable[Task]) -> list[Stat
         else:
             states.append(state)
     return states
-
-
-def _executor(given: Any, flow: Any) -> Executor:
-    if given is None:
-        given = flow.executor
-    if given is None:
-        given = find_class(ambient.config.engine.executor.default_class, LocalExecutor)
-    return executor_of(given)
 
 
 def _runner_of(executor: Executor) -> BaseTaskRunner | None:

@@ -7,11 +7,10 @@ go on.
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
+import inspect
 import logging
-import os
-import select
-import sys
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -19,12 +18,12 @@ from uuid import UUID
 from penstock import clock
 from penstock.context import FlowRunContext
 from penstock.engine import enter_flow_run_engine_from_flow_call, resume_flow_run_here
-from penstock.exceptions import PausedRun
 from penstock.graph.ambient import context as ambient
 from penstock.graph.configuration import find_class
-from penstock.graph.executors import LocalExecutor, executor_of
+from penstock.graph.executors import executor_for
 from penstock.graph.flow_runner import FlowRunner
 from penstock.graph.nodes import nodes_of
+from penstock.graph.pausing import may_resume, places, put, resting, start_time_of
 from penstock.graph.recorded_flow import RecordedFlow
 from penstock.graph.recording import Recording, to_stored
 from penstock.graph.resuming import left_by
@@ -37,7 +36,6 @@ from penstock.graph.state import (
     State,
 )
 from penstock.loading import is_loading
-from penstock.states import Paused as StoredPaused
 from penstock.states import StateType
 
 if TYPE_CHECKING:
@@ -50,8 +48,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("penstock.graph.flow")
 
-Place = tuple[Any, int | None]
-"""A task, or one child of a mapped task by its index."""
+_OWN_OPTIONS = frozenset(("flow_run_id", "flow_run_name"))
+"""Keywords of `Flow.run` that no flow runner is given."""
 
 
 def run_flow(
@@ -77,6 +75,7 @@ def run_flow(
     Raises:
         RuntimeError: this is inside of the flow's own `with` block.
         ValueError: parameters are missing or unknown; the schedule has no more events.
+        TypeError: there are other keywords; what was given as an executor is none.
     """
     if ambient.get("flow") is flow:
         message = f"Flow {flow.name!r} cannot run inside of its own `with` block: do it after it."
@@ -96,12 +95,18 @@ def run_flow(
         message = "Flow.run takes no return_tasks: the states of all tasks are returned."
         raise ValueError(message)
     given = _parameters(flow, parameters, options)
+    runner_class = _runner_class(runner_cls)
+    _check_options(flow, runner_class, options)
     is_scheduled = run_on_schedule
     if is_scheduled is None:
         is_scheduled = bool(ambient.config.flows.run_on_schedule)
     last: State | None = None
     for start_time, defaults in _events(flow, is_scheduled=is_scheduled):
-        last = _Run(flow, {**given, **defaults}, runner_cls, options, start_time).call()
+        values = {**given, **defaults}
+        _check_nothing_is_missing(flow, values)
+        if start_time is not None:
+            _wait_until(start_time)
+        last = _Run(flow, values, runner_class, options, start_time).call()
     return last
 
 
@@ -130,13 +135,13 @@ def resume_flow(flow: Any, flow_run_id: UUID | str) -> State:
             " 01a20480-3334-7aa3-8186-a049104944c6: see `penstock flow-run ls`."
         )
         raise ValueError(message) from None
-    return _Run(flow, {}, None, {}, None).resume(run_id)
+    return _Run(flow, {}, _runner_class(None), {}, None).resume(run_id)
 
 
 def _parameters(
     flow: Any, parameters: Mapping[str, Any] | None, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """Give the values of parameters, those among the keywords, too; check that none is missing."""
+    """Take the values of parameters, those among the keywords, too; check that they are known."""
     known = {parameter.name: parameter for parameter in flow.parameters()}
     given = dict(parameters or {})
     for name in [name for name in options if name in known]:
@@ -148,10 +153,15 @@ def _parameters(
             f" {', '.join(sorted(known)) or 'none'}."
         )
         raise ValueError(message)
+    return given
+
+
+def _check_nothing_is_missing(flow: Any, given: dict[str, Any]) -> None:
     around: dict[str, Any] = ambient.get("parameters") or {}
-    there = {**around, **given}
     missing = sorted(
-        name for name, parameter in known.items() if parameter.required and name not in there
+        parameter.name
+        for parameter in flow.parameters()
+        if parameter.required and parameter.name not in given and parameter.name not in around
     )
     if missing:
         message = (
@@ -159,7 +169,29 @@ def _parameters(
             f" {', '.join(missing)}"
         )
         raise ValueError(message)
-    return given
+
+
+def _runner_class(given: type[Any] | None) -> type[Any]:
+    return given or find_class(ambient.config.engine.flow_runner.default_class, FlowRunner)
+
+
+def _check_options(flow: Any, runner_class: type[Any], options: dict[str, Any]) -> None:
+    """Refuse keywords that are neither parameters nor arguments of the flow runner."""
+    others = sorted(name for name in options if name not in _OWN_OPTIONS)
+    if not others:
+        return
+    taken = inspect.signature(runner_class.run).parameters
+    if any(one.kind is one.VAR_KEYWORD for one in taken.values()):
+        return
+    unknown = [name for name in others if name not in taken]
+    if unknown:
+        message = (
+            f"Flow.run() of flow {flow.name!r} got unexpected keyword arguments:"
+            f" {', '.join(unknown)}. They are neither parameters of the flow"
+            f" ({', '.join(sorted(one.name for one in flow.parameters())) or 'it has none'}) nor"
+            f" arguments of {runner_class.__name__}.run()."
+        )
+        raise TypeError(message)
 
 
 def _events(
@@ -176,12 +208,15 @@ def _events(
         raise ValueError(message)
     while event is not None:
         start_time, defaults = event
-        wait_s = (start_time - clock.now()).total_seconds()
-        if wait_s > 0:
-            _logger.info("Waiting for next scheduled run at %s", start_time)
-        clock.sleep(max(wait_s, 0.0))
         yield start_time, defaults
         event = _next_event(schedule)
+
+
+def _wait_until(start_time: dt.datetime) -> None:
+    wait_s = (start_time - clock.now()).total_seconds()
+    if wait_s > 0:
+        _logger.info("Waiting for next scheduled run at %s", start_time)
+    clock.sleep(max(wait_s, 0.0))
 
 
 def _next_event(schedule: Any) -> tuple[dt.datetime, dict[str, Any]] | None:
@@ -209,27 +244,22 @@ class _Run:
         self,
         flow: Any,
         parameters: dict[str, Any],
-        runner_cls: type[Any] | None,
+        runner_class: type[Any],
         options: dict[str, Any],
         start_time: dt.datetime | None,
     ) -> None:
         self.flow = flow
         self.parameters = parameters
         self.options = dict(options)
-        self.executor = executor_of(
-            self.options.pop("executor", None)
-            or flow.executor
-            or find_class(ambient.config.engine.executor.default_class, LocalExecutor)
-        )
-        self.runner_class: type[Any] = runner_cls or find_class(
-            ambient.config.engine.flow_runner.default_class, FlowRunner
-        )
+        self.executor = executor_for(flow, self.options.pop("executor", None))
+        self.runner_class = runner_class
         self.start_time = start_time
         self.flow_run_id = self.options.pop("flow_run_id", None)
         self.flow_run_name = self.options.pop("flow_run_name", None)
         self.recorded = RecordedFlow(flow, self.executor, self._walk)
         self.recorded.flow_run_name = self.flow_run_name
         self.state: State | None = None
+        self.error: Exception | None = None
 
     def call(self) -> State:
         """Make a new run, or one within the flow run that this is called in."""
@@ -248,6 +278,8 @@ class _Run:
         return self._answer(resume_flow_run_here(self.recorded, run_id, "state"))
 
     def _answer(self, stored: StoredState) -> State:
+        if self.error is not None:
+            raise self.error
         state = self.state
         if state is None:
             # It had come to its end before: what it did is in the records.
@@ -288,12 +320,15 @@ class _Run:
         state: State = self.options.pop("state", None) or Scheduled(
             start_time=self.start_time, result={}
         )
-        given: dict[Task, State] = self.options.pop("task_states", None) or {}
-        states = {**given, **states}
         former: Any = state.result
-        if isinstance(former, dict):
-            states = {**cast("dict[Task, State]", former), **states}
-        while True:
+        if not isinstance(former, dict):
+            former = {}
+        given: dict[Task, State] = self.options.pop("task_states", None) or {}
+        states = {**cast("dict[Task, State]", former), **given, **states}
+        if state.is_finished():
+            state = copy.copy(state)
+            state.result = states
+        while not state.is_finished():
             state = self._make_pass(state, states, recording, context, parameters)
             result: Any = state.result
             if not isinstance(result, dict) or state.is_scheduled() or state.is_finished():
@@ -301,7 +336,7 @@ class _Run:
             states = cast("dict[Task, State]", result)
             if not self._go_on(states):
                 self.state = state
-                raise _resting(self.flow, states)
+                raise resting(self.flow, states)
         self.state = state
         return to_stored(state, clock.now())
 
@@ -365,17 +400,17 @@ class _Run:
     def _go_on(self, states: dict[Task, State]) -> bool:
         """Let tasks go on that somebody says may, or whose time comes; tell whether any does."""
         resumed = False
-        for task, index in _places(states, Paused):
-            if not _may_resume(task, index):
+        for task, index in places(states, Paused):
+            if not may_resume(task, index):
                 continue
             resumed = True
-            _put(states, (task, index), Resume())
+            put(states, (task, index), Resume())
         if resumed:
             return True
         times = [
             time
-            for place in _places(states, Scheduled)
-            if (time := _start_time(states, place)) is not None
+            for place in places(states, Scheduled)
+            if (time := start_time_of(states, place)) is not None
         ]
         if not times:
             return False
@@ -395,9 +430,10 @@ class _Run:
             key = task.cache_key or task.name
             if found or key in caches:
                 now = clock.now()
+                known = {id(one): one for one in (*caches.get(key, ()), *found)}
                 caches[key] = [
                     one
-                    for one in [*caches.get(key, []), *found]
+                    for one in known.values()
                     if (until := getattr(one, "cached_result_expiration", None)) and until > now
                 ]
 
@@ -408,85 +444,3 @@ def _former_state(flow_run: FlowRun) -> StateType | None:
         if state.type not in (StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED):
             return state.type
     return None
-
-
-def _places(states: Mapping[Task, State], kind: type[State]) -> list[Place]:
-    """Give the tasks, and children of mapped tasks, that are in a state of a kind."""
-    found: list[Place] = []
-    for task, state in states.items():
-        if isinstance(state, kind):
-            found.append((task, None))
-        elif isinstance(state, Mapped):
-            children = enumerate(state.map_states)
-            found += [(task, index) for index, child in children if isinstance(child, kind)]
-    return found
-
-
-def _start_time(states: Mapping[Task, State], place: Place) -> dt.datetime | None:
-    task, index = place
-    state: Any = states[task]
-    if index is not None:
-        state = state.map_states[index]
-    return state.start_time
-
-
-def _put(states: dict[Task, State], place: Place, state: State) -> None:
-    task, index = place
-    former: Any = states[task]
-    paused = former if index is None else former.map_states[index]
-    state.context.update(
-        {key: value for key, value in paused.context.items() if key == "task_run_count"}
-    )
-    if index is None:
-        states[task] = state
-    else:
-        former.map_states[index] = state
-
-
-def _may_resume(task: Task, index: int | None) -> bool:
-    """Ask whether a paused task may go on; where nobody can be asked, it may not."""
-    if not _can_ask():
-        return False
-    name = task.name if index is None else f"{task.name}[{index}]"
-    try:
-        if _is_piped():
-            answer = sys.stdin.readline()
-        else:
-            answer = input(f"Task {name!r} is paused. Resume it? (y/n) ")
-    except (EOFError, OSError):
-        return False
-    return answer.strip().lower() in ("y", "yes")
-
-
-def _can_ask() -> bool:
-    """Tell whether a question would be answered, or its absence at once seen."""
-    try:
-        # A pipe that nobody writes to has nothing to read, not even its end.
-        return not _is_piped() or bool(select.select([sys.stdin], [], [], 0)[0])
-    except (AttributeError, OSError, ValueError):
-        return False
-
-
-def _is_piped() -> bool:
-    """Tell whether answers come from a file or a pipe: no question is shown there."""
-    try:
-        os.fstat(sys.stdin.fileno())
-        return not sys.stdin.isatty()
-    except (AttributeError, OSError, ValueError):
-        return False  # no file at all: whoever put it there answers `input`
-
-
-def _resting(flow: Any, states: Mapping[Task, State]) -> PausedRun:
-    """Say for what a run rests: somebody has to let its paused tasks go on."""
-    names = [
-        repr(task.name if index is None else f"{task.name}[{index}]")
-        for task, index in _places(states, Paused)
-    ]
-    if names:
-        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")  # noqa: PLR2004
-        message = f"Paused at {shown}: resume the flow run to let them go on."
-    else:
-        unfinished = [repr(task.name) for task, one in states.items() if not one.is_finished()]
-        message = f"Nothing can be done: {', '.join(unfinished[:5])} cannot begin."
-    _logger.info("Flow %r rests. %s", flow.name, message)
-    return PausedRun(message, state=StoredPaused(message=message))
