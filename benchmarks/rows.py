@@ -19,8 +19,8 @@ class Row:
 
     `budget` is the largest median ratio that is still ok or, where there is no floor, the largest
     median. `unit` is that of the measured figures: `us`, `ms`, `bytes`, or `F1` or `F2` where they
-    are counted in floors. `count` is how many items one measurement covers. A measurement is repeated
-    `pairs` times in each of `rounds` fresh processes.
+    are counted in floors. `count` is how many items one measurement covers. A measurement is
+    repeated `pairs` times in each of `rounds` fresh processes.
     """
 
     name: str

@@ -114,7 +114,7 @@ def _describe(state: states.State, details: StateDetails) -> None:
         details.graph = {"loop_count": state.loop_count}
     elif isinstance(state, states.Cached):
         details.cache_expiration = state.cached_result_expiration
-    location = state._result.location if isinstance(state._result, Result) else None
+    location = state._result.location
     if location is not None:
         details.graph = {**(details.graph or {}), "location": location}
     loop_count = state.context.get("_loop_count")
@@ -254,7 +254,7 @@ def fingerprint_of(node: Node) -> bytes:
     ]
     wiring = "\n".join(sorted(lines)).encode("utf-8", "surrogatepass")
     if node.constants:
-        values = {edge.key: state.result for edge, state in node.constants.items()}
+        values = {str(edge.key): state.result for edge, state in node.constants.items()}
         wiring += fingerprint(values)
     return blake2b(wiring, digest_size=16).digest()
 

@@ -72,7 +72,7 @@ def _has_places(value: Any, length: int) -> bool:
     if isinstance(value, Mapping):
         return 0 in value and length - 1 in value  # asked for an element, it might make one
     try:
-        value[0], value[length - 1]
+        _ = value[0], value[length - 1]
     except LookupError:
         return False
     return True

@@ -356,6 +356,6 @@ def _in_words(call: Any, effect: Effect) -> str:
     if isinstance(call, FlowCall):
         name = call.flow.name
     else:
-        name = "?" if run is None else f"{call.task.name}-{run.dynamic_key}"
+        name = "?" if call is None or run is None else f"{call.task.name}-{run.dynamic_key}"
     state = "" if run is None or run.state is None else f" ({run.state.name})"
     return f"{kind} of {name}{state}"
