@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from penstock import clock
-from penstock.context import FlowRunContext
+from penstock.context import FlowRunContext, TaskRunContext
 from penstock.engine import enter_flow_run_engine_from_flow_call, resume_flow_run_here
 from penstock.graph.ambient import context as ambient
 from penstock.graph.configuration import find_class
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from penstock.states import State as StoredState
 
 _logger = logging.getLogger("penstock.graph.flow")
+_OF_ONE_TASK = ("resume", "task_loop_count", "task_loop_result", "task_run_name", "task_tags")
 
 _OWN_OPTIONS = frozenset(("flow_run_id", "flow_run_name"))
 """Keywords of `Flow.run` that no flow runner is given."""
@@ -368,6 +369,9 @@ class _Run:
 
     def _context(self, flow_run: FlowRun) -> dict[str, Any]:
         context = dict(self.options.get("context") or {})
+        if self.is_in_task:
+            # What the task that calls the flow is at is nothing to the flow's own tasks.
+            context = {**dict.fromkeys(_OF_ONE_TASK), **context}
         context["flow_id"] = self.flow.name
         context["flow_run_id"] = str(self.flow_run_id or flow_run.id)
         context["flow_run_name"] = self.flow_run_name or flow_run.name

@@ -21,7 +21,9 @@ from penstock.graph.state import (
     Pending,
     Resume,
     State,
+    Success,
 )
+from penstock.graph.wrapping import Constant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -209,6 +211,9 @@ def recorded_states(
     states: dict[Task, State] = {}
     for task, slug in flow.slugs.items():
         runs = by_slug.get(slug)
+        if isinstance(task, Constant):
+            states[task] = Success(result=task.value)
+            continue
         states[task] = Pending() if runs is None else _present_state(runs, task)
     return states
 
