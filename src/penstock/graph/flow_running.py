@@ -261,6 +261,7 @@ class _Run:
         self.recorded.flow_run_name = self.flow_run_name
         self.state: State | None = None
         self.error: Exception | None = None
+        self.is_in_task = TaskRunContext.variable.get() is not None
 
     def call(self) -> State:
         """Make a new run, or one within the flow run that this is called in."""
