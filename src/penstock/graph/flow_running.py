@@ -357,16 +357,21 @@ class _Run:
             for key, value in self.options.items()
             if key not in ("context", "task_contexts")
         }
-        return runner.run(
-            parameters=parameters,
-            state=state,
-            task_states=states,
-            return_tasks=self.flow.tasks,
-            context=context,
-            task_contexts=self.options.get("task_contexts"),
-            executor=self.executor,
-            **options,
-        )
+        try:
+            return runner.run(
+                parameters=parameters,
+                state=state,
+                task_states=states,
+                return_tasks=self.flow.tasks,
+                context=context,
+                task_contexts=self.options.get("task_contexts"),
+                executor=self.executor,
+                **options,
+            )
+        except Exception as error:
+            # The record has it as a failure; who called the flow is to have it as it is.
+            self.error = error
+            raise
 
     def _context(self, flow_run: FlowRun) -> dict[str, Any]:
         context = dict(self.options.get("context") or {})
