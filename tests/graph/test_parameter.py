@@ -56,7 +56,7 @@ def test_calling_it_adds_itself():
     assert x(flow=other) is x
     assert other.tasks == {x}
     assert other.slugs[x] == "x"
-    with pytest.raises(ValueError, match="active Flow context.*Parameter: x"):
+    with pytest.raises(ValueError, match=r"active Flow context.*Parameter: x"):
         x()
     for arguments in [{"mapped": True}, {"upstream_tasks": [x]}, {"task_args": {}}]:
         with pytest.raises(TypeError):
@@ -112,7 +112,7 @@ def test_it_gives_what_is_given_or_the_default(options, given, expected):
 
 @pytest.mark.parametrize("given", [{}, None, {"y": 1}])
 def test_a_required_one_that_is_not_given_fails(given):
-    with context(parameters=given), pytest.raises(FAIL, match='"x".*required but not provided'):
+    with context(parameters=given), pytest.raises(FAIL, match=r'"x".*required but not provided'):
         Parameter("x").run()
     with context(parameters=given), pytest.raises(FAIL, match="required but not provided"):
         Parameter("x", default=1, required=True).run()
