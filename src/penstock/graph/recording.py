@@ -67,7 +67,10 @@ READ_AS: dict[tuple[StateType, str], type[states.State]] = {
 }
 
 KEPT_LOOPS = 100
-"""So many turns of a task that loops are kept in its history, besides the last one."""
+"""So many turns of a task that loops are kept in its history, besides the last one.
+
+A state's details say in `left_out` how many attempts before it are not, and how long they took.
+"""
 
 _DEFAULTS: dict[StateType, type[states.State]] = {
     StateType.SCHEDULED: states.Scheduled,
@@ -106,8 +109,11 @@ def to_stored(state: states.State, timestamp: datetime) -> State:
 
 def _describe(state: states.State, details: StateDetails) -> None:
     """Put into the details what is needed to make the state again."""
-    if isinstance(state, states.Scheduled):
+    if isinstance(state, (states.Scheduled, states.Queued)):
         details.scheduled_time = state.start_time
+        attempt = getattr(state, "run_count", None) or state.context.get("task_run_count")
+        if attempt is not None:
+            details.graph = {"run_count": attempt}
     elif isinstance(state, states.Mapped):
         details.graph = {"n_map_states": state.n_map_states}
     elif isinstance(state, states.Looped):
@@ -136,11 +142,13 @@ def to_graph(run: TaskRun, task: Task | None = None) -> states.State:
     details = stored.state_details
     extra = details.graph or {}
     fields: dict[str, Any] = {"message": stored.message}
-    if issubclass(kind, states.Scheduled):
+    if issubclass(kind, (states.Scheduled, states.Queued)):
+        # The record counts every time that a run was Running; turns of a loop are no attempts.
+        attempt = extra.get("run_count", max(run.run_count, 1))
         fields["start_time"] = details.scheduled_time
-        fields["context"] = {"task_run_count": run.run_count}
-    if issubclass(kind, states.Retrying):
-        fields["run_count"] = run.run_count
+        fields["context"] = {"task_run_count": attempt}
+        if issubclass(kind, states.Retrying):
+            fields["run_count"] = attempt
     if issubclass(kind, states.Looped):
         fields["loop_count"] = extra.get("loop_count")
     if issubclass(kind, states.Mapped):
@@ -174,12 +182,15 @@ def _result_of(stored: State, state: states.State, location: str | None, task: T
 
 
 def has_value(run: TaskRun) -> bool:
-    """Tell whether the value of a recorded run that is over can be had again."""
+    """Tell whether the value that a recorded run gave, or loops with, can be had again."""
     state = run.state
-    if state is None or not state.is_completed() or state.name in ("Skipped", "Mapped"):
+    if state is None or state.name in ("Skipped", "Mapped"):
+        return True
+    extra = state.state_details.graph or {}
+    if not state.is_completed() and "_loop_count" not in extra:
         return True
     is_recorded = isinstance(state.data, BaseResult) and state.data.type != "unpersisted"
-    return is_recorded or bool((state.state_details.graph or {}).get("location"))
+    return is_recorded or bool(extra.get("location"))
 
 
 class Recording:
@@ -296,9 +307,9 @@ class Transitions(list[tuple[states.State, float]]):
         super().__init__()
         self._execution = execution
         self._run = run
-        self._turns = 0
         self.last: states.State | None = None
         self.factory: Any = None
+        self.runner: Any = None
 
     def append(self, item: tuple[states.State, float]) -> None:
         """Note that the run has come to a state at a time, in seconds since the epoch."""
@@ -308,6 +319,8 @@ class Transitions(list[tuple[states.State, float]]):
         self._take_back_final(stored)
         record(run, stored, Facts(now=stored.timestamp, flow_run=self._execution.flow_run))
         self.last = state
+        if self.runner is not None and self.runner.task_run_name is not None:
+            run.name = self.runner.task_run_name
         if stored.type is _RUNNING:
             self._execution.in_flight.add(run)
         elif isinstance(state, states.Looped):
@@ -329,13 +342,18 @@ class Transitions(list[tuple[states.State, float]]):
 
     def _has_looped(self, state: states.Looped, stored: State) -> None:
         """Write a turn of a loop, so that a run that is killed goes on from there."""
-        self._turns += 1
-        run = self._run
-        if self._turns > KEPT_LOOPS:
-            # A run may loop for days: of its middle, nothing is kept.
-            del run.history[-4:-2]
-        data = None if self.factory is None else self.factory.inline(state.result)
-        if data is not None:
+        run, factory = self._run, self.factory
+        _shorten(run.history)
+        if factory is None:
+            return
+        value = state.result
+        data = factory.inline(value)
+        if data is None:
+            # It is large, and in the middle of the pipeline nobody else is there to write it.
+            flow_run = self._execution.flow_run
+            context = {"parameters": {}, "flow_run": flow_run, "task_run": run}
+            data = factory.create(value, context)
+        if data.type != "unpersisted":
             stored.data = data
             self._execution.commit(rows_of(run))
 
@@ -347,6 +365,25 @@ class Transitions(list[tuple[states.State, float]]):
                 return False
             self.append((state, clock.epoch()))
         return True
+
+
+def _shorten(history: list[State]) -> None:
+    """Take attempts out of the middle of a long history: a task may loop for days.
+
+    What stays is how it began, and the last turn.
+    """
+    details = history[-1].state_details
+    count, took_s = 0, 0.0
+    while len(history) > 2 * KEPT_LOOPS + 2:
+        running, ended = history[-4:-2]
+        if running.type is not _RUNNING or ended.type is _RUNNING:
+            break
+        earlier = (ended.state_details.graph or {}).get("left_out") or (0, 0.0)
+        count += 1 + earlier[0]
+        took_s += (ended.timestamp - running.timestamp).total_seconds() + earlier[1]
+        del history[-4:-2]
+    if count:
+        details.graph = {**(details.graph or {}), "left_out": [count, took_s]}
 
 
 def rows_of(run: TaskRun) -> list[Row]:

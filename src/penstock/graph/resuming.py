@@ -131,6 +131,8 @@ def _one_state(run: TaskRun, task: Task, *, has_failed: bool, is_resumed: bool) 
     same_attempt = {"task_run_count": max(run.run_count, 1)}
     if stored.is_running():
         return Pending(context=same_attempt)  # its process died
+    if not stored.is_final() and not has_value(run):
+        return None  # what the loop had come to is lost: it begins with its first turn
     state = to_graph(run, task)
     if isinstance(state, Looped):
         again = Pending(context={"_loop_count": state.loop_count + 1})

@@ -37,6 +37,7 @@ class Ran(NamedTuple):
 
     state: State
     transitions: list[tuple[State, float]]
+    task_run_name: str | None = None
 
 
 _submitted: WeakValueDictionary[str, GraphCall] = WeakValueDictionary()
@@ -165,6 +166,7 @@ class GraphCall:
         )
         if self.transitions is not None:
             runner.transitions = self.transitions
+            self.transitions.runner = runner
         return runner
 
     def run_context(self) -> TaskRunContext | None:
@@ -213,6 +215,7 @@ class GraphCall:
     def outcome_of(self, ran: Ran) -> Outcome:
         """Take over what an executor's call gave."""
         if self.transitions is not None:
+            self.transitions.runner = ran
             for transition in ran.transitions:
                 self.transitions.append(transition)
         return Outcome(ran.state)
@@ -248,7 +251,8 @@ def run_task(  # noqa: PLR0913, PLR0917 - the field's signature
             is_mapped_parent=is_mapped_parent,
             context=context,
         )
-        return Ran(ran, list(getattr(runner, "transitions", ())))
+        transitions = list(getattr(runner, "transitions", ()))
+        return Ran(ran, transitions, getattr(runner, "task_run_name", None))
 
     call = _submitted.get(context.get("task_run_id", ""))
     return run() if call is None else call.contextvars.run(_inside, call, run)

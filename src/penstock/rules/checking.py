@@ -103,6 +103,7 @@ def _time_problems(run: Run) -> Iterator[str]:
         for former, state in pairwise(history)
         if former.type is RUNNING
     )
+    ran_s += sum(_left_out(state)[1] for state in history)
     if abs(ran_s - run.run_time_s) > _TIME_TOLERANCE_S:
         yield f"its run time is {run.run_time_s} s, but it was running for {ran_s} s"
     is_scheduled = state is not None and state.type is SCHEDULED
@@ -144,6 +145,12 @@ def _move_problems(run: Run) -> Iterator[str]:
         former = state
 
 
+def _left_out(state: State) -> tuple[int, float]:
+    """Give how many attempts of a task that loops are not in its history, and their seconds."""
+    count, seconds = (state.state_details.graph or {}).get("left_out") or (0, 0.0)
+    return count, seconds
+
+
 def _completed_for_good(state: State) -> bool:
     return state.type is COMPLETED and has_stored_result(state)
 
@@ -175,6 +182,6 @@ def _task_attempts(run: Run) -> int:
     for state in run.history:
         if former is not None and former.type in TERMINAL:
             count = count if state.type in TERMINAL or state.type is PAUSED else 0
-        count += state.type is RUNNING
+        count += (state.type is RUNNING) + _left_out(state)[0]
         former = state
     return count
