@@ -23,7 +23,14 @@ from penstock.graph.configuration import find_class
 from penstock.graph.executors import executor_for
 from penstock.graph.flow_runner import FlowRunner
 from penstock.graph.nodes import nodes_of
-from penstock.graph.pausing import may_resume, places, put, resting, start_time_of
+from penstock.graph.pausing import (
+    may_resume,
+    not_begun,
+    places,
+    put,
+    resting,
+    start_time_of,
+)
 from penstock.graph.recorded_flow import RecordedFlow
 from penstock.graph.recording import Recording, to_stored
 from penstock.graph.resuming import left_by
@@ -327,9 +334,8 @@ class _Run:
             former = {}
         given: dict[Task, State] = self.options.pop("task_states", None) or {}
         states = {**cast("dict[Task, State]", former), **given, **states}
-        if state.is_finished():
-            state = copy.copy(state)
-            state.result = states
+        state = copy.copy(state)
+        state.result = states
         while not state.is_finished():
             state = self._make_pass(state, states, recording, context, parameters)
             result: Any = state.result
@@ -340,6 +346,8 @@ class _Run:
                 self.state = state
                 raise resting(self.flow, states)
         self.state = state
+        if state.is_scheduled():
+            raise not_begun(self.flow, state)
         return to_stored(state, clock.now())
 
     def _make_pass(

@@ -106,3 +106,14 @@ def resting(flow: Any, states: Mapping[Task, State]) -> PausedRun:
         message = f"Nothing can be done: {', '.join(unfinished[:5])} cannot begin."
     _logger.info("Flow %r rests. %s", flow.name, message)
     return PausedRun(message, state=StoredPaused(message=message))
+
+
+def not_begun(flow: Any, state: State) -> PausedRun:
+    """Say that a run rests as the flow itself is paused, or its start time has not come."""
+    start_time = getattr(state, "start_time", None)
+    reason = state.message or "the flow is paused"
+    if start_time is not None:
+        reason = f"its start time is {start_time.isoformat()}"
+    message = f"Flow {flow.name!r} has not begun, {reason}: resume the flow run to let it go on."
+    _logger.info(message)
+    return PausedRun(message, state=StoredPaused(message=message))
