@@ -212,9 +212,12 @@ EngineContext = FlowRunContext
 
 
 class TaskRunContext(_RunContext):
-    """The task run that the present code belongs to."""
+    """The task run that the present code belongs to.
 
-    __slots__ = ("call", "dynamic_keys", "task", "task_run")
+    `turn` counts the turns of a graph's task that loops, from 1: what each calls is its own.
+    """
+
+    __slots__ = ("call", "dynamic_keys", "task", "task_run", "turn")
     variable: ClassVar[ContextVar[TaskRunContext | None]] = ContextVar("task_run", default=None)
 
     def __init__(
@@ -240,6 +243,7 @@ class TaskRunContext(_RunContext):
         self.call = call
         self.start_time = start_time or clock.now()
         self.dynamic_keys: dict[str, int] | None = None
+        self.turn = 1
 
 
 class TagsContext(ContextModel):

@@ -149,7 +149,8 @@ class Execution:
             counters = caller.dynamic_keys = {}
         index = counters.get(task_key, 0)
         counters[task_key] = index + 1
-        return index, f"{index}@{identity_hash(caller.task_run)}"
+        turn = "" if caller.turn == 1 else f".{caller.turn}"
+        return index, f"{index}@{identity_hash(caller.task_run)}{turn}"
 
     def load_recorded(self) -> None:
         """Read what earlier executions of this flow run have recorded of its tasks."""
@@ -214,8 +215,20 @@ class Execution:
         if control is not None:
             self.heed(control)
 
-    def submit(self, rows: list[Row], then: Callable[[BaseException | None], None]) -> None:
-        """Commit rows as `commit` does, and call `then` with what went wrong, or with none."""
+    def submit(
+        self,
+        rows: list[Row],
+        then: Callable[[BaseException | None], None],
+        *,
+        soon: bool = False,
+    ) -> None:
+        """Commit rows as `commit` does, and call `then` with what went wrong, or with none.
+
+        Parameters:
+            rows: the rows.
+            then: what to tell.
+            soon: with others rather than at once: this thread has other work to do.
+        """
         logs = self._with_logs(rows)
 
         def over(write: Write) -> None:
@@ -230,7 +243,9 @@ class Execution:
 
         is_main_thread = enter_critical()
         try:
-            self.store.journal.submit(Write(rows, self.fence, over))
+            journal = self.store.journal
+            commit = journal.submit_soon if soon else journal.submit
+            commit(Write(rows, self.fence, over))
         finally:
             if is_main_thread:
                 leave_critical()

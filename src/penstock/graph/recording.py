@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from penstock.context import TaskRunContext
     from penstock.engine.execution import Execution
     from penstock.graph.nodes import Node
     from penstock.graph.task import Task
@@ -310,6 +311,7 @@ class Transitions(list[tuple[states.State, float]]):
         self.last: states.State | None = None
         self.factory: Any = None
         self.runner: Any = None
+        self.inside: TaskRunContext | None = None
 
     def append(self, item: tuple[states.State, float]) -> None:
         """Note that the run has come to a state at a time, in seconds since the epoch."""
@@ -343,6 +345,9 @@ class Transitions(list[tuple[states.State, float]]):
     def _has_looped(self, state: states.Looped, stored: State) -> None:
         """Write a turn of a loop, so that a run that is killed goes on from there."""
         run, factory = self._run, self.factory
+        if self.inside is not None:
+            self.inside.turn = state.loop_count + 1
+            self.inside.dynamic_keys = None
         _shorten(run.history)
         if factory is None:
             return

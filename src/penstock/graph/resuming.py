@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from penstock.graph.nodes import Node
     from penstock.graph.task import Task
     from penstock.records import TaskRun
+    from penstock.states import State as StoredState
 
 _logger = logging.getLogger("penstock.graph.resuming")
 
@@ -124,23 +125,30 @@ def _state_of(runs: _Runs, task: Task, *, has_failed: bool, is_resumed: bool) ->
 def _one_state(run: TaskRun, task: Task, *, has_failed: bool, is_resumed: bool) -> State | None:
     """Give the state that one task run goes on from; none where it begins anew."""
     stored = run.state
-    if stored is None or stored.is_pending():
+    if _begins_anew(run, stored, has_failed=has_failed):
         return None
-    if stored.is_crashed() or stored.is_cancelled() or (has_failed and stored.is_failed()):
-        return None  # it begins anew, and so does the count of its attempts
+    assert stored is not None
     same_attempt = {"task_run_count": max(run.run_count, 1)}
     if stored.is_running():
         return Pending(context=same_attempt)  # its process died
-    if not stored.is_final() and not has_value(run):
-        return None  # what the loop had come to is lost: it begins with its first turn
     state = to_graph(run, task)
     if isinstance(state, Looped):
         again = Pending(context={"_loop_count": state.loop_count + 1})
         again.result = state._result
         return again
     if is_resumed and isinstance(state, Paused) and state.start_time is None:
-        return Resume(context=same_attempt)
+        return Resume(context={"task_run_count": state.context["task_run_count"]})
     return state
+
+
+def _begins_anew(run: TaskRun, stored: StoredState | None, *, has_failed: bool) -> bool:
+    """Tell whether nothing holds of what a task run was; its attempts are counted anew, too."""
+    if stored is None or stored.is_pending():
+        return True
+    if stored.is_crashed() or stored.is_cancelled() or (has_failed and stored.is_failed()):
+        return True
+    # What a loop had come to is lost: it begins with its first turn.
+    return not stored.is_final() and not has_value(run)
 
 
 def _kept(nodes: list[Node], states: dict[Task, State], by_slug: Mapping[str, _Runs]) -> set[Task]:

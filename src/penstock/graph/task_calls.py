@@ -175,13 +175,18 @@ class GraphCall:
         if run is None:
             return None
         task: Any = self.node.task
-        return TaskRunContext(
+        made = TaskRunContext(
             task=task,
             task_run=run,
             call=self,
             result_factory=self.execution.factory_of(task),
             log_prints=bool(task.log_stdout),
         )
+        if self.transitions is not None:
+            self.transitions.inside = made
+        if self.state is not None and "_loop_count" in self.state.context:
+            made.turn = self.state.context["_loop_count"]
+        return made
 
     def submit_to(self, executor: Any) -> Any:
         """Have an executor that speaks the protocol take the task through its pipeline."""
@@ -251,7 +256,7 @@ def run_task(  # noqa: PLR0913, PLR0917 - the field's signature
             is_mapped_parent=is_mapped_parent,
             context=context,
         )
-        transitions = list(getattr(runner, "transitions", ()))
+        transitions: list[Any] = list(getattr(runner, "transitions", ()))
         return Ran(ran, transitions, getattr(runner, "task_run_name", None))
 
     call = _submitted.get(context.get("task_run_id", ""))
