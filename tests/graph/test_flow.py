@@ -92,6 +92,17 @@ def test_tasks_references_and_edges_are_added_in_this_order():
         Flow("n", tasks=[a], reference_tasks=[c], edges=[Edge(a, c)])
 
 
+class _Handle:
+    def __call__(self, *_):
+        """Be told of a change of state."""
+
+    def __repr__(self):
+        return "handle"
+
+
+handle = _Handle()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -99,7 +110,7 @@ def test_tasks_references_and_edges_are_added_in_this_order():
         ({"tasks": [None]}, "flow 'n' received NoneType"),
         ({"edges": [("a", "b")]}, r"Edges of flow 'n' must be Edge instances, not \('a', 'b'\)"),
         ({"reference_tasks": 5}, "reference tasks of flow 'n' must be a list of tasks, not 5"),
-        ({"state_handlers": lambda *_: None}, "of flow 'n' must be a sequence"),
+        ({"state_handlers": handle}, "of flow 'n' must be a sequence"),
         ({"state_handlers": [5]}, "of flow 'n' must be functions"),
     ],
     ids=str,

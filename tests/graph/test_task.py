@@ -157,6 +157,17 @@ def test_tags_of_the_block_are_taken_when_a_task_is_copied_or_bound():
 # -- retries --------------------------------------------------------------------------------------
 
 
+class _Handle:
+    def __call__(self, *_):
+        """Be told of a change of state."""
+
+    def __repr__(self):
+        return "handle"
+
+
+handle = _Handle()
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -186,7 +197,7 @@ def test_tags_of_the_block_are_taken_when_a_task_is_copied_or_bound():
         ({"timeout": 1.5}, TypeError, "whole number of seconds or a timedelta, not 1.5"),
         ({"timeout": "5"}, TypeError, "whole number of seconds"),
         ({"timeout": True}, TypeError, "whole number of seconds"),
-        ({"state_handlers": lambda *_: None}, TypeError, "must be a sequence"),
+        ({"state_handlers": handle}, TypeError, "must be a sequence"),
         ({"state_handlers": {1}}, TypeError, "must be a sequence"),
         ({"state_handlers": "handler"}, TypeError, "must be a sequence"),
         ({"state_handlers": [1]}, TypeError, "1 is none"),
