@@ -10,6 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.graph.ambient import context
@@ -18,6 +19,7 @@ from penstock.task_runners import (
     BaseTaskRunner,
     Call,
     ConcurrentTaskRunner,
+    Outcome,
     SequentialTaskRunner,
     duplicate_of,
 )
@@ -27,7 +29,6 @@ from penstock.utilities.collections import visit_collection
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from penstock.task_runners import Outcome
 
 __all__ = ["Executor", "LocalDaskExecutor", "LocalExecutor", "TaskRunnerExecutor"]
 
@@ -130,7 +131,7 @@ class TaskRunnerExecutor(Executor):
         self.task_runner: BaseTaskRunner = check_runner(task_runner)
         self.started: BaseTaskRunner | None = None
         """The task runner that makes calls now, between `start()` and its end."""
-        self._running: dict[int, Call] = {}
+        self._running: dict[int, tuple[Call, concurrent.futures.Future[Any]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle an executor by what it was made with; what is running stays here."""
@@ -139,16 +140,17 @@ class TaskRunnerExecutor(Executor):
     @contextmanager
     def start(self) -> Generator[None]:
         """Start a task runner for the time of the block; an exception in it stops what runs."""
+        former = self.started
         self.started = runner = duplicate_of(self.task_runner).start()
         try:
             yield
         except BaseException:
-            for call in list(self._running.values()):
-                if call.deadline is not None:
+            for call, future in list(self._running.values()):
+                if not future.cancel() and call.deadline is not None:
                     call.deadline.fire()
             raise
         finally:
-            self.started = None
+            self.started = former
             runner.close()
 
     def submit(
@@ -172,10 +174,16 @@ class TaskRunnerExecutor(Executor):
             )
             raise ValueError(message)
         made: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        work = Call(partial(_unless_cancelled, made, fn), (), {}, interruptible=True)
+        self._running[id(made)] = work, made
 
         def done(outcome: Outcome) -> None:
             self._running.pop(id(made), None)
-            if outcome.error is not None:
+            if made.cancelled():
+                return
+            if outcome.error is None and outcome.timed_out:
+                made.set_exception(concurrent.futures.CancelledError())
+            elif outcome.error is not None:
                 made.set_exception(outcome.error)
             else:
                 made.set_result(outcome.value)
@@ -184,10 +192,9 @@ class TaskRunnerExecutor(Executor):
             try:
                 resolved = _resolved([args, kwargs])
             except BaseException as error:  # noqa: BLE001 - the future has it
-                made.set_exception(error)
+                done(Outcome(error=error))
             else:
-                work = Call(fn, tuple(resolved[0]), resolved[1], interruptible=True)
-                self._running[id(made)] = work
+                work.args, work.kwargs = tuple(resolved[0]), resolved[1]
                 runner.run(work, done)
 
         _when_done(_futures_in([args, kwargs]), call)
@@ -240,6 +247,14 @@ class LocalDaskExecutor(TaskRunnerExecutor):
         super().__init__(
             ConcurrentTaskRunner(num_workers) if on_threads else SequentialTaskRunner()
         )
+
+
+def _unless_cancelled(
+    future: concurrent.futures.Future[Any], fn: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    if future.set_running_or_notify_cancel():
+        return fn(*args, **kwargs)
+    return None
 
 
 def executor_of(given: Any) -> Executor:

@@ -133,6 +133,7 @@ class Walk:
             self._work_until_over()
         except BaseException as error:
             self.stop(f"The walk over the graph was broken off: {error!r}")
+            self._stop_others()
             raise
         finally:
             self.execution.drives.discard(self)
@@ -185,10 +186,14 @@ class Walk:
                 return
             self.error = error
             self._ready.clear()
-            others = [drive for drive in list(self.execution.drives) if drive is not self]
-        for drive in others:
-            drive.stop("The walk over the graph was broken off")
+        self._stop_others()
         self._wake_up()
+
+    def _stop_others(self) -> None:
+        """Interrupt what runs."""
+        for drive in list(self.execution.drives):
+            if drive is not self:
+                drive.stop("The walk over the graph was broken off")
 
     # -- what becomes ready -------------------------------------------------------------------
 
