@@ -116,7 +116,8 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
             parameters = yield from _ready_parameters(call, call.inputs)
         except UpstreamTaskError as blocked:
             return (yield from _not_ready(call, blocked))
-    run.fingerprint = run_inputs.fingerprint_of(call.parameters, call.inputs)
+    if run.fingerprint is None:  # a graph knows its tasks by another one
+        run.fingerprint = run_inputs.fingerprint_of(call.parameters, call.inputs)
     if execution.recorded is not None:
         adopted = _adopt_recorded(call)
         if adopted is not None:

@@ -33,7 +33,7 @@ from penstock.graph.pausing import (
 )
 from penstock.graph.recorded_flow import RecordedFlow
 from penstock.graph.recording import Recording, to_stored
-from penstock.graph.resuming import left_by
+from penstock.graph.resuming import left_by, take_recorded
 from penstock.graph.state import (
     Mapped,
     Paused,
@@ -396,9 +396,7 @@ class _Run:
         self, execution: Execution, flow_run: FlowRun
     ) -> tuple[Recording, dict[Task, State]]:
         """Take what earlier executions of the flow run have recorded of its tasks."""
-        recorded = execution.recorded or {}
-        slugs = set(self.flow.slugs.values())
-        ours = {key: recorded.pop(key) for key in list(recorded) if key[0] in slugs}
+        ours = take_recorded(self.flow, execution.recorded or {})
         if not ours:
             return Recording(execution), {}
         nodes = nodes_of(self.flow)

@@ -356,7 +356,11 @@ class Transitions(list[tuple[states.State, float]]):
         if data is None:
             # It is large, and in the middle of the pipeline nobody else is there to write it.
             flow_run = self._execution.flow_run
-            context = {"parameters": {}, "flow_run": flow_run, "task_run": run}
+            context: dict[str, Any] = {
+                "parameters": {},
+                "flow_run": flow_run,
+                "task_run": run,
+            }
             data = factory.create(value, context)
         if data.type != "unpersisted":
             stored.data = data

@@ -80,7 +80,7 @@ def left_by(
         if any(above.task in again for _edge, above in node.upstream):
             again.add(task)
             continue
-        if not node.is_decorated and runs.own.fingerprint != fingerprint_of(node):
+        if runs.own.fingerprint != fingerprint_of(node):
             _logger.warning(
                 "Task %r is run again: its inputs differ from those recorded.", task.name
             )
@@ -93,6 +93,32 @@ def left_by(
             states[task] = state
     kept = _kept(nodes, states, by_slug)
     return Left(states, kept)
+
+
+def take_recorded(
+    flow: Any, recorded: dict[tuple[str, str], TaskRun]
+) -> dict[tuple[str, str], TaskRun]:
+    """Take the task runs of a graph's own tasks out of all that is recorded of a flow run.
+
+    What stays was called by them. Warns of tasks that the graph does not have any more.
+
+    Parameters:
+        flow: the graph.
+        recorded: the recorded task runs by task key and dynamic key; those that are given are
+            taken out.
+    """
+    slugs = set(flow.slugs.values())
+    declared = [key for key in recorded if "@" not in key[1]]
+    gone = sorted({slug for slug, _key in declared} - slugs)
+    if gone:
+        _logger.warning(
+            "Flow %r has no tasks any more that were recorded as %s: what they did is not used."
+            " Were they renamed, or declared in another order? A `slug` of its own lets a task be"
+            " known by it.",
+            flow.name,
+            ", ".join(map(repr, gone[:5])) + (", ..." if len(gone) > 5 else ""),  # noqa: PLR2004
+        )
+    return {key: recorded.pop(key) for key in declared if key[0] in slugs}
 
 
 def _by_slug(recorded: Mapping[tuple[str, str], TaskRun]) -> dict[str, _Runs]:
