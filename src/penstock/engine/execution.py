@@ -215,20 +215,8 @@ class Execution:
         if control is not None:
             self.heed(control)
 
-    def submit(
-        self,
-        rows: list[Row],
-        then: Callable[[BaseException | None], None],
-        *,
-        soon: bool = False,
-    ) -> None:
-        """Commit rows as `commit` does, and call `then` with what went wrong, or with none.
-
-        Parameters:
-            rows: the rows.
-            then: what to tell.
-            soon: with others rather than at once: this thread has other work to do.
-        """
+    def submit(self, rows: list[Row], then: Callable[[BaseException | None], None]) -> None:
+        """Commit rows as `commit` does, and call `then` with what went wrong, or with none."""
         logs = self._with_logs(rows)
 
         def over(write: Write) -> None:
@@ -243,9 +231,7 @@ class Execution:
 
         is_main_thread = enter_critical()
         try:
-            journal = self.store.journal
-            commit = journal.submit_soon if soon else journal.submit
-            commit(Write(rows, self.fence, over))
+            self.store.journal.submit(Write(rows, self.fence, over))
         finally:
             if is_main_thread:
                 leave_critical()
