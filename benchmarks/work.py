@@ -322,7 +322,8 @@ def main() -> None:
     # The floor's file lies beside the home, on the same disk.
     bench = Bench(arguments.count, arguments.pairs, home.parent)
     samples = BENCHES[arguments.row](bench)
-    recorded = check_recorded(home, bench.task_runs)
+    # A row that records nothing, and says so by having made no run, has nothing to be checked.
+    recorded = check_recorded(home, bench.task_runs) if bench.task_runs else {}
     sys.stdout.write(json.dumps({"samples": samples, "recorded": recorded}) + "\n")
 
 
