@@ -12,6 +12,7 @@ from penstock.engine.effects import Await, Commit, Invoke, Read, Save, Sleep, St
 from penstock.engine.execution import TIMED_OUT
 from penstock.engine.flow_transitions import FlowCall, log_finish, propose, run_hooks
 from penstock.engine.heartbeat import heartbeat
+from penstock.engine.task_transitions import crashed_state_of
 from penstock.engine.termination import termination
 from penstock.exceptions import Abort, Pause, PausedRun, StoreError, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
@@ -148,7 +149,7 @@ def let_go(call: FlowCall) -> Steps[None]:
     left = [run for run in execution.in_flight if run.state and not run.state.is_final()]
     execution.in_flight.clear()
     for run in left:
-        record(run, exception_to_crashed_state(Interrupted()), facts)
+        record(run, crashed_state_of(run, Interrupted()), facts)
     if left:
         yield Commit(execution, [(sql.WRITE_TASK_RUN, task_run_row(run)) for run in left])
 

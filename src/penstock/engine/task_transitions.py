@@ -12,7 +12,7 @@ from penstock.exceptions import Abort, Pause
 from penstock.logging.loggers import task_run_logger
 from penstock.results import BaseResult
 from penstock.rules import Facts, Status, decide_task, record, take_back
-from penstock.states import State, StateType
+from penstock.states import State, StateType, exception_to_crashed_state
 from penstock.store import statements as sql
 from penstock.store.encoding import epoch_of, task_run_row
 
@@ -105,6 +105,18 @@ def rows_of(run: TaskRun, state: State) -> list[Row]:
             expires: datetime | None = state.state_details.cache_expiration
             rows.append((sql.WRITE_CACHE_ENTRY, (key, row[0], row[1], epoch_of(expires))))
     return rows
+
+
+def crashed_state_of(run: TaskRun, error: BaseException) -> State:
+    """Give the state of a run that broke; it keeps what the run would go on from.
+
+    That is, of a graph's task that loops, which turn it is in and what the last one gave.
+    """
+    crashed = exception_to_crashed_state(error)
+    former = run.state
+    if former is not None and former.state_details.graph is not None:
+        crashed.state_details.graph, crashed.data = former.state_details.graph, former.data
+    return crashed
 
 
 def run_hooks(call: TaskCall, context: TaskRunContext, state: State) -> Steps[None]:

@@ -157,13 +157,15 @@ def to_graph(run: TaskRun, task: Task | None = None) -> states.State:
     if issubclass(kind, states.Cached):
         fields["cached_result_expiration"] = details.cache_expiration
     state = kind(**fields)
-    if "_loop_count" in extra:
+    if "_loop_count" in extra and not stored.is_final():
         state.context["_loop_count"] = extra["_loop_count"]
-    state.result = _result_of(stored, state, extra.get("location"), task)
+    state.result = result_of(stored, state, task)
     return state
 
 
-def _result_of(stored: State, state: states.State, location: str | None, task: Task | None) -> Any:
+def result_of(stored: State, state: states.State, task: Task | None) -> Any:
+    """Give the result that is recorded with a state, for a graph's state that is made of it."""
+    location: str | None = (stored.state_details.graph or {}).get("location")
     maker = (None if task is None else task.result) or Result()
     data = stored.data
     if isinstance(data, BaseResult) and data.type != "unpersisted":
@@ -182,16 +184,31 @@ def _result_of(stored: State, state: states.State, location: str | None, task: T
     return NoResult
 
 
+def turn_of(stored: State) -> int | None:
+    """Give the turn that a task which loops goes on with; none for what does not loop."""
+    extra = stored.state_details.graph or {}
+    if "loop_count" in extra:
+        return extra["loop_count"] + 1
+    return extra.get("_loop_count")
+
+
+def attempt_after(stored: State) -> int:
+    """Give the attempt with which a turn of a loop goes on after a state."""
+    tried: int = (stored.state_details.graph or {}).get("run_count", 0)
+    if stored.is_running():
+        return tried or 1
+    return tried + 1 if stored.is_scheduled() else 1
+
+
 def has_value(run: TaskRun) -> bool:
     """Tell whether the value that a recorded run gave, or loops with, can be had again."""
     state = run.state
     if state is None or state.name in ("Skipped", "Mapped"):
         return True
-    extra = state.state_details.graph or {}
-    if not state.is_completed() and "_loop_count" not in extra:
+    if not state.is_completed() and turn_of(state) is None:
         return True
     is_recorded = isinstance(state.data, BaseResult) and state.data.type != "unpersisted"
-    return is_recorded or bool(extra.get("location"))
+    return is_recorded or bool((state.state_details.graph or {}).get("location"))
 
 
 class Recording:
@@ -312,18 +329,24 @@ class Transitions(list[tuple[states.State, float]]):
         self.factory: Any = None
         self.runner: Any = None
         self.inside: TaskRunContext | None = None
+        self._turn: tuple[dict[str, int], Any] | None = None
 
     def append(self, item: tuple[states.State, float]) -> None:
         """Note that the run has come to a state at a time, in seconds since the epoch."""
         state, seconds = item
         run = self._run
         stored = to_stored(state, clock.from_epoch(seconds))
+        if stored.type is _RUNNING and run.state is not None:
+            self._note_turn(run.state)
         self._take_back_final(stored)
         record(run, stored, Facts(now=stored.timestamp, flow_run=self._execution.flow_run))
         self.last = state
         if self.runner is not None and self.runner.task_run_name is not None:
             run.name = self.runner.task_run_name
         if stored.type is _RUNNING:
+            if self._turn is not None:
+                # Whoever writes that it runs, or has crashed, must not lose what it goes on from.
+                stored.state_details.graph, stored.data = self._turn
             self._execution.in_flight.add(run)
         elif isinstance(state, states.Looped):
             self._has_looped(state, stored)
@@ -365,6 +388,13 @@ class Transitions(list[tuple[states.State, float]]):
         if data.type != "unpersisted":
             stored.data = data
             self._execution.commit(rows_of(run))
+
+    def _note_turn(self, former: State) -> None:
+        """Note in which turn of a loop a run is after a state, and what the last one gave."""
+        turn = turn_of(former)
+        if turn is not None and isinstance(former.data, BaseResult):
+            attempt = attempt_after(former)
+            self._turn = {"_loop_count": turn, "run_count": attempt}, former.data
 
     def extend_to(self, state: states.State, given: states.State | None) -> bool:
         """Note the state in which the pipeline has ended; tell whether there is any to write."""

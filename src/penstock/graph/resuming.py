@@ -4,7 +4,7 @@ A task run that has finished is kept, and not run again, unless the graph is wir
 it was, or its task comes after one that is run again because it had failed.
 """
 
-# ruff: noqa: SLF001 - `State._result` is the result object; `result` gives its value only
+
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from penstock.graph.recording import fingerprint_of, has_value, index_of, to_graph
+from penstock.graph.recording import (
+    STORED_AS,
+    fingerprint_of,
+    has_value,
+    index_of,
+    result_of,
+    to_graph,
+    turn_of,
+)
 from penstock.graph.state import (
     Looped,
     Mapped,
@@ -35,6 +43,9 @@ if TYPE_CHECKING:
     from penstock.states import State as StoredState
 
 _logger = logging.getLogger("penstock.graph.resuming")
+
+
+_LOOPED = STORED_AS[Looped]
 
 
 class Left(NamedTuple):
@@ -151,30 +162,36 @@ def _state_of(runs: _Runs, task: Task, *, has_failed: bool, is_resumed: bool) ->
 def _one_state(run: TaskRun, task: Task, *, has_failed: bool, is_resumed: bool) -> State | None:
     """Give the state that one task run goes on from; none where it begins anew."""
     stored = run.state
-    if _begins_anew(run, stored, has_failed=has_failed):
+    if stored is None or stored.is_pending():
         return None
-    assert stored is not None
-    same_attempt = {"task_run_count": max(run.run_count, 1)}
-    if stored.is_running():
-        return Pending(context=same_attempt)  # its process died
+    if stored.is_crashed() or stored.is_running() or (stored.type, stored.name) == _LOOPED:
+        return _gone_on(run, stored, task)
+    if stored.is_cancelled() or (has_failed and stored.is_failed()):
+        return None  # it begins anew, and so does the count of its attempts
+    if not stored.is_final() and not has_value(run):
+        return None  # what its loop had come to is lost
     state = to_graph(run, task)
-    if isinstance(state, Looped):
-        again = Pending(context={"_loop_count": state.loop_count + 1})
-        again.result = state._result
-        return again
     if is_resumed and isinstance(state, Paused) and state.start_time is None:
-        return Resume(context={"task_run_count": state.context["task_run_count"]})
+        return Resume(context=state.context)
     return state
 
 
-def _begins_anew(run: TaskRun, stored: StoredState | None, *, has_failed: bool) -> bool:
-    """Tell whether nothing holds of what a task run was; its attempts are counted anew, too."""
-    if stored is None or stored.is_pending():
-        return True
-    if stored.is_crashed() or stored.is_cancelled() or (has_failed and stored.is_failed()):
-        return True
-    # What a loop had come to is lost: it begins with its first turn.
-    return not stored.is_final() and not has_value(run)
+def _gone_on(run: TaskRun, stored: StoredState, task: Task) -> State | None:
+    """Give the state to go on from, of a task run whose process died, or that loops."""
+    extra = stored.state_details.graph or {}
+    turn = turn_of(stored)
+    if turn is None and stored.is_crashed():
+        return None
+    if turn is not None and not has_value(run):
+        return None  # what the loop had come to is lost: it begins with its first turn
+    attempt = 1
+    if stored.is_running():
+        attempt = extra.get("run_count", max(run.run_count, 1))
+    state = Pending(context={"task_run_count": attempt})
+    if turn is not None:
+        state.context["_loop_count"] = turn
+        state.result = result_of(stored, state, task)
+    return state
 
 
 def _kept(nodes: list[Node], states: dict[Task, State], by_slug: Mapping[str, _Runs]) -> set[Task]:
