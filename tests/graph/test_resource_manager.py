@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from penstock.graph.flow import Flow
-from penstock.graph.parameter import Parameter
-from penstock.graph.task import Task, task
 
 from penstock.graph.ambient import context
 from penstock.graph.control_flow import CompareValue, case
+from penstock.graph.flow import Flow
+from penstock.graph.parameter import Parameter
 from penstock.graph.resource_manager import (
     ResourceCleanupTask,
     ResourceInitTask,
@@ -18,6 +17,7 @@ from penstock.graph.resource_manager import (
 )
 from penstock.graph.signals import SKIP
 from penstock.graph.state import Pending, Success
+from penstock.graph.task import Task, task
 from penstock.graph.triggers import all_successful, resource_cleanup
 
 

@@ -292,7 +292,9 @@ def test_nothing_to_map_over(upstream):
     assert "'down'" in made.message
 
 
-@pytest.mark.parametrize("value", [1, None, {1, 2}, iter([1])], ids=["a number", "nothing", "a set", "an iterator"])
+@pytest.mark.parametrize(
+    "value", [1, None, {1, 2}, iter([1])], ids=["a number", "nothing", "a set", "an iterator"]
+)
 def test_what_cannot_be_mapped_over(value):
     made = map_ready({edge("x", mapped=True): Success(result=value)})
 
