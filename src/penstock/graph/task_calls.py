@@ -300,21 +300,7 @@ def graph_task_run(call: GraphCall) -> Steps[State]:
         if call.execution.stopped is not None:
             raise Abort(call.execution.stopped)
         while True:
-            if call.run is not None and call.node.is_decorated and not call.is_parent:
-                state = yield from run_decorated(call)
-            else:
-                outcome: Outcome = yield Invoke(
-                    Call(perform_pipeline, (call,), {}, context=call.contextvars)
-                )
-                if outcome.error is not None:
-                    raise outcome.error
-                state = outcome.value
-            if (
-                call.transitions is not None
-                and not call.is_written
-                and call.transitions.extend_to(state, call.state)
-            ):
-                yield from write(call, state)
+            state = yield from _attempt(call)
             until = _waits_until(state) if walk.waits else None
             if until is None:
                 return state
@@ -329,6 +315,30 @@ def graph_task_run(call: GraphCall) -> Steps[State]:
         yield from _report_crash(call, error)
         walk.fail(error)
         return Pending(message=f"Broken off: {error!r}")
+
+
+def _attempt(call: GraphCall) -> Steps[State]:
+    """Take a task through its pipeline once, and record what it came to."""
+    turn = None if call.state is None else call.state.context.get("_loop_count")
+    if call.run is not None and call.node.is_decorated and not call.is_parent:
+        state = yield from run_decorated(call)
+    else:
+        outcome: Outcome = yield Invoke(
+            Call(perform_pipeline, (call,), {}, context=call.contextvars)
+        )
+        if outcome.error is not None:
+            raise outcome.error
+        state = outcome.value
+    if (
+        call.transitions is not None
+        and not call.is_written
+        and call.transitions.extend_to(state, call.state)
+    ):
+        yield from write(call, state)
+    if turn is not None and state is call.state:
+        # It was too early: the pipeline has taken the turn, and gives back the same state.
+        state.context["_loop_count"] = turn
+    return state
 
 
 def _waits_until(state: State) -> float | None:
