@@ -13,13 +13,14 @@ from _blake2 import blake2b  # as in hashlib, which would load OpenSSL
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock
+from penstock.exceptions import MissingResult
 from penstock.graph import state as states
 from penstock.graph.results import NoResult, Result
 from penstock.graph.signals import PrefectSignal, signal_from_state
 from penstock.records import TaskRun, TaskRunPolicy, TaskRunResult
 from penstock.results import BaseResult
 from penstock.results.fingerprint import fingerprint
-from penstock.rules import Facts, record, take_back
+from penstock.rules import Facts, has_stored_result, record, take_back
 from penstock.states import State, StateDetails, StateType
 from penstock.store import statements as sql
 from penstock.store.encoding import task_run_row
@@ -168,7 +169,7 @@ def result_of(stored: State, state: states.State, task: Task | None) -> Any:
     location: str | None = (stored.state_details.graph or {}).get("location")
     maker = (None if task is None else task.result) or Result()
     data = stored.data
-    if isinstance(data, BaseResult) and data.type != "unpersisted":
+    if isinstance(data, BaseResult) and (data.type != "unpersisted" or _is_in_memory(data)):
         result = maker.from_value(data.get())
         result.location = location
         return result
@@ -182,6 +183,15 @@ def result_of(stored: State, state: states.State, task: Task | None) -> Any:
             error = RuntimeError(stored.message or "the task failed")
         return error
     return NoResult
+
+
+def _is_in_memory(data: BaseResult) -> bool:
+    """Tell whether a value that is not recorded is still known in this process."""
+    try:
+        data.get()
+    except MissingResult:
+        return False
+    return True
 
 
 def turn_of(stored: State) -> int | None:
@@ -243,7 +253,7 @@ class Recording:
         """Give the record of a task run: a new one, or that of an earlier execution."""
         key = dynamic_key(index)
         found = self._recorded.pop((slug, key), None)
-        if found is not None:
+        if found is not None and not _is_done(found):
             found.fingerprint = node.fingerprint
             if found.state is not None and found.state.is_final():
                 found.run_count = 0  # it begins anew: its attempts are counted from the start
@@ -273,6 +283,15 @@ class Recording:
         pending = State(type=StateType.PENDING, name="Pending", timestamp=now)
         record(run, pending, Facts(now=now, flow_run=flow_run))
         return run
+
+
+def _is_done(run: TaskRun) -> bool:
+    """Tell whether a run has come to its end for good: what is run again in its place is another.
+
+    Its inputs are others than they were, that is.
+    """
+    state = run.state
+    return state is not None and state.is_completed() and has_stored_result(state)
 
 
 def fingerprint_of(node: Node) -> bytes:

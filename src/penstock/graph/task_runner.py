@@ -302,8 +302,7 @@ class TaskRunner(TaskChecks, TaskExecution):
         ):
             context["resume"] = True
         if "_loop_count" in state.context:
-            # It stays on the state: who is too early here comes again with the same one.
-            context["task_loop_count"] = state.context["_loop_count"]
+            context["task_loop_count"] = state.context.pop("_loop_count")
             so_far = result_of(state)
             if so_far.value is None and so_far.location is not None:
                 so_far = self.result.read(so_far.location)
