@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from penstock import clock
 from penstock.engine import inputs as run_inputs
-from penstock.engine.effects import Await, Read, Steps
+from penstock.engine.effects import Await, Commit, Read, Steps
 from penstock.engine.flow_runs import begin_flow_run, refuse, validate
 from penstock.engine.links import link_result
-from penstock.rules import Facts, record
+from penstock.rules import Facts, record, state_for_parent_task
 from penstock.states import (
     Crashed,
     Failed,
@@ -18,6 +18,8 @@ from penstock.states import (
     StateType,
     format_exception,
 )
+from penstock.store import statements as sql
+from penstock.store.encoding import task_run_row
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -106,6 +108,13 @@ def _meet_recorded(call: FlowCall, recorded: TaskRun) -> Steps[State | None]:
             latest.state.state_details.task_run_id = recorded.id
             return latest.state
         return None
+    if latest.state.is_completed() and latest.state.data is not None:
+        # It was gone on with by itself meanwhile: its caller learns of it here.
+        run = yield Read(lambda: store.read_flow_run(latest.id))
+        record(recorded, state_for_parent_task(run), Facts(now=clock.now()))
+        yield Commit(parent, [(sql.WRITE_TASK_RUN, task_run_row(recorded))])
+        latest.state.state_details.task_run_id = recorded.id
+        return latest.state
     if not latest.state.is_final() or latest.state.is_crashed():
         # It was left half way: the same run goes on, from its last finished task.
         yield from take_over(call, latest)

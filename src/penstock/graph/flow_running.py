@@ -18,6 +18,7 @@ from uuid import UUID
 from penstock import clock
 from penstock.context import FlowRunContext, TaskRunContext
 from penstock.engine import enter_flow_run_engine_from_flow_call, resume_flow_run_here
+from penstock.exceptions import PausedRun
 from penstock.graph.ambient import context as ambient
 from penstock.graph.configuration import find_class
 from penstock.graph.executors import executor_for
@@ -34,6 +35,7 @@ from penstock.graph.pausing import (
 from penstock.graph.recorded_flow import RecordedFlow
 from penstock.graph.recording import Recording, to_stored
 from penstock.graph.resuming import left_by, take_recorded
+from penstock.graph.signals import PAUSE
 from penstock.graph.state import (
     Mapped,
     Paused,
@@ -42,6 +44,7 @@ from penstock.graph.state import (
     Scheduled,
     State,
 )
+from penstock.graph.task_calls import GraphCall
 from penstock.loading import is_loading
 from penstock.states import StateType
 
@@ -280,7 +283,10 @@ class _Run:
         stored = enter_flow_run_engine_from_flow_call(
             self.recorded, self.parameters, None, "state", given_id
         )
-        return self._answer(stored)
+        state = self._answer(stored)
+        if stored.is_paused():
+            _let_caller_rest(stored)
+        return state
 
     def resume(self, run_id: UUID) -> State:
         """Go on with a recorded run."""
@@ -452,6 +458,25 @@ class _Run:
                     for one in known.values()
                     if (until := getattr(one, "cached_result_expiration", None)) and until > now
                 ]
+
+
+def _let_caller_rest(stored: StoredState) -> None:
+    """Have what has called a graph rest with it, if that is part of a run itself.
+
+    A graph that waits for somebody has not done what it was called for: nothing that comes after
+    the call may go on.
+
+    Raises:
+        PausedRun: a flow, or a task that is decorated, has called it.
+        PAUSE: a task of a graph has.
+    """
+    around = FlowRunContext.variable.get()
+    if around is None or around.flow_run is None or around.is_over:
+        return
+    task = TaskRunContext.variable.get()
+    if task is not None and isinstance(task.call, GraphCall):
+        raise PAUSE(stored.message)
+    raise PausedRun(f"{stored.message}", state=stored)
 
 
 def _former_state(flow_run: FlowRun) -> StateType | None:
