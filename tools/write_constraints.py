@@ -20,7 +20,7 @@ HEADER = """\
 # What `make setup` installs: the newest versions pyproject.toml allowed when this was written.
 # Made by `make constraints`; not edited by hand.
 """
-EXTRAS = ("draw", "examples", "dev")
+EXTRAS = ("draw", "examples", "postgres", "dev")
 # Not ours to choose: these come with the interpreter.
 LEFT_OUT = frozenset({"pip", "setuptools", "wheel"})
 

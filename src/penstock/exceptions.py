@@ -21,6 +21,7 @@ PenstockException
 └─ StoreError                                                     the record store
    ├─ StoreLocked              (TimeoutError)
    ├─ StoreUnusable            (OSError)                          corrupt, read-only, or full
+   ├─ StoreUnreachable         (ConnectionError)                  its server is away
    ├─ StoreTooNew, StoreTooOld                                    another schema
    └─ RunOwnedElsewhere        (RuntimeError)                     somebody else executes the run
 BaseException
@@ -197,7 +198,11 @@ class StoreLocked(StoreError, TimeoutError):
 
 
 class StoreUnusable(StoreError, OSError):
-    """The store's file cannot be opened or written."""
+    """The store cannot be opened or written."""
+
+
+class StoreUnreachable(StoreError, ConnectionError):
+    """The store's server was away for longer than the store's outage timeout."""
 
 
 class StoreTooNew(StoreError):

@@ -12,7 +12,15 @@ import pytest
 from penstock import flow, task
 from penstock.client import get_client
 from penstock.records import FlowRun
+from penstock.settings import reload_settings
 from penstock.store import get_store
+
+
+@pytest.fixture(autouse=True)
+def each_store(penstock_home, store_url, monkeypatch):
+    """Run every test over each kind of store."""
+    monkeypatch.setenv("PENSTOCK_STORE_URL", store_url)
+    reload_settings()
 
 
 class Awaited:

@@ -6,10 +6,12 @@ import threading
 import pytest
 
 from penstock.exceptions import StoreError, StoreLocked
+from penstock.store import Store
 from penstock.store.journal import GROUP_LIMIT_WRITES, Fence, FenceLost, Journal, Write
-from penstock.store.sqlite import SqliteDialect
 
 PUT = "insert into cache_entry (key, flow_run_id, task_run_id, expires) values (?, ?, ?, ?)"
+
+REPLACE = PUT.replace("insert", "insert or replace")
 
 
 def row(key):
@@ -37,10 +39,10 @@ class Watched:
 
 
 @pytest.fixture
-def dialect(tmp_path):
-    dialect = SqliteDialect(tmp_path / "store.db")
-    yield dialect
-    dialect.close()
+def dialect(store_url):
+    store = Store(store_url)
+    yield store._dialect
+    store.close()
 
 
 @pytest.fixture
@@ -226,8 +228,7 @@ def test_writes_that_lead_to_writes_do_not_pile_up(journal, dialect):
         number = next(left, None)
         if number is not None:
             key = str(number) if number % 1000 == 0 else "same"
-            statement = PUT.replace("insert", "insert or replace")
-            journal.submit(Write([(statement, (key, b"f", b"t", None))], None, submit_next))
+            journal.submit(Write([(REPLACE, (key, b"f", b"t", None))], None, submit_next))
 
     submit_next()
 
@@ -241,7 +242,7 @@ def test_order_is_kept(journal, watched, dialect):
     def submit(name):
         journal.submit(
             Write(
-                [("insert or replace into cache_entry values ('k', ?, x'', null)", (name,))],
+                [(REPLACE, ("k", name, b"", None))],
                 None,
                 lambda _write: ended.append(name),
             )

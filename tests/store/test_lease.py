@@ -13,6 +13,7 @@ from penstock.exceptions import ObjectNotFound, RunOwnedElsewhere
 from penstock.ids import new_id
 from penstock.records import FlowRun
 from penstock.rules import Facts, record
+from penstock.settings import reload_settings
 from penstock.states import Running
 from penstock.store import Fence, FenceLost, get_store
 from penstock.store import statements as sql
@@ -24,7 +25,9 @@ SOON, PAST = NOW + 10, NOW - 10
 
 
 @pytest.fixture
-def store():
+def store(store_url, monkeypatch):
+    monkeypatch.setenv("PENSTOCK_STORE_URL", store_url)
+    reload_settings()
     return get_store()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from penstock.exceptions import StoreError, StoreLocked, StoreTooNew, StoreUnusable
 from penstock.store import Store
-from penstock.store.sqlite import KNOWN_REVISIONS, SCHEMA_REVISION
+from penstock.store.revisions import KNOWN_REVISIONS, SCHEMA_REVISION
 from penstock.store.upgrade import current_revision, migrate, upgrade
 
 
@@ -124,7 +124,7 @@ def test_each_known_revision_has_its_migration(tmp_path):
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    from penstock.store.upgrade import MIGRATIONS
+    from penstock.store.migrating import MIGRATIONS
 
     config = Config()
     config.set_main_option("script_location", MIGRATIONS)

@@ -77,8 +77,8 @@ class Records:
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+def store(store_url):
+    store = Store(store_url)
     yield store
     store.close()
 
@@ -512,6 +512,9 @@ def test_times_without_a_zone_are_in_utc():
 # -- cost -----------------------------------------------------------------------------------------
 
 
+ON_SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+
+
 def plan_of(store, monkeypatch, read):
     """Give how SQLite goes about the reads that `read` makes."""
     plans = []
@@ -526,6 +529,7 @@ def plan_of(store, monkeypatch, read):
     return plans
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -546,6 +550,7 @@ def test_task_runs_of_known_runs_are_found_without_looking_at_all(store, monkeyp
     assert [plan for plan in plans if plan.startswith("SCAN t")] == []
 
 
+@ON_SQLITE
 def test_the_newest_flow_runs_are_found_without_sorting_all(store, monkeypatch):
     wanted = Search(flow_run=FlowRunFilter(state={"type": {"any_": ["FAILED"]}}))
 

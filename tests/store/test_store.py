@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock import clock, flow, get_client, task
+from penstock import flow, get_client, task
 from penstock.exceptions import (
     Abort,
-    ObjectNotFound,
     StoreError,
     StoreLocked,
     StoreTooNew,
@@ -24,14 +23,10 @@ from penstock.exceptions import (
     StoreUnusable,
 )
 from penstock.ids import new_id
-from penstock.records import FlowRun, TaskRun
-from penstock.results import ResultFactory
-from penstock.rules import Facts, record
 from penstock.settings import temporary_settings
-from penstock.states import Completed, Pending
-from penstock.store import Store, encoding, get_store, reset_store
+from penstock.store import Store, get_store, reset_store
 from penstock.store import statements as sql
-from penstock.store.sqlite import SCHEMA_REVISION
+from penstock.store.revisions import SCHEMA_REVISION
 
 
 @pytest.fixture
@@ -102,12 +97,6 @@ def test_a_store_without_a_file(url, monkeypatch, tmp_path):
     with pytest.raises(StoreError, match="file"):
         Store(url)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_it_opens_again(open_store):
-    open_store().write(sql.INSERT_FLOW, (new_id().bytes, "ingest", None, 1.0))
-
-    assert open_store().flow_id("ingest") == open_store().flow_id("ingest")
 
 
 def test_full_durability(open_store):
@@ -189,7 +178,7 @@ def test_a_newer_schema(path, open_store):
 
 def test_an_older_schema(path, open_store, monkeypatch):
     open_store().close()
-    monkeypatch.setattr("penstock.store.sqlite.KNOWN_REVISIONS", ("0000", SCHEMA_REVISION))
+    monkeypatch.setattr("penstock.store.revisions.KNOWN_REVISIONS", ("0000", SCHEMA_REVISION))
     set_revision(path, "0000")
 
     with pytest.raises(StoreTooOld, match=r"revision 0000.*penstock db upgrade"):
@@ -325,125 +314,6 @@ def test_processes_that_make_the_store_at_once(path, tmp_path):
     assert len({out for out, _errors in ended}) == 1
 
 
-# -- records --------------------------------------------------------------------------------------
-
-
-def test_a_flow_is_made_once(open_store):
-    store, other = open_store(), open_store()
-
-    assert store.known_flow_id("ingest") is None
-    first = store.flow_id("ingest")
-
-    assert store.known_flow_id("ingest") == first
-    assert store.flow_id("ingest") == first
-    assert other.flow_id("ingest") == first
-    assert other.flow_id("another") != first
-
-
-def test_what_is_not_there(open_store):
-    store, missing = open_store(), new_id()
-
-    with pytest.raises(ObjectNotFound, match=rf"no flow run {missing}.*flow-run ls"):
-        store.read_flow_run(missing)
-    with pytest.raises(ObjectNotFound, match=rf"no task run {missing}"):
-        store.read_task_run(missing)
-    assert store.read_task_runs(missing) == []
-    assert store.read_subflow_runs(missing) == []
-    assert store.find_flow_run_of(missing) is None
-    assert store.cached_state("no such key", 0.0) is None
-
-
-def recorded_flow_run(store, **fields):
-    run = FlowRun(
-        name="brave-otter", flow_name="ingest", flow_id=store.flow_id("ingest"), **fields
-    )
-    record(run, Pending(), Facts(now=clock.now()))
-    store.commit([(sql.INSERT_FLOW_RUN, encoding.flow_run_insert_row(run))])
-    return run
-
-
-def recorded_task_run(store, flow_run, key):
-    run = TaskRun(
-        name=f"add-{key}",
-        flow_run_id=None if flow_run is None else flow_run.id,
-        task_key="add",
-        dynamic_key=key,
-    )
-    record(run, Pending(), Facts(now=clock.now()))
-    store.commit([(sql.WRITE_TASK_RUN, encoding.task_run_row(run))])
-    return run
-
-
-def test_task_runs_are_found(open_store):
-    store = open_store()
-    earlier = recorded_flow_run(store)
-    made = [recorded_task_run(store, earlier, str(number)) for number in range(3)]
-    alone = recorded_task_run(store, None, "alone")
-    later = recorded_flow_run(store)
-    other = recorded_task_run(store, later, "0")
-
-    assert [run.id for run in store.read_task_runs(earlier.id)] == [run.id for run in made]
-    for run in (*made, alone, other):
-        assert store.read_task_run(run.id).name == run.name
-    assert store.find_flow_run_of(made[1].id) == earlier.id.bytes
-    assert store.find_flow_run_of(other.id) == later.id.bytes
-    assert store.find_flow_run_of(alone.id) == encoding.NO_FLOW_RUN
-
-
-def test_subflow_runs_are_found_newest_first(open_store):
-    store = open_store()
-    dummy = recorded_task_run(store, recorded_flow_run(store), "0")
-    runs = [recorded_flow_run(store, parent_task_run_id=dummy.id) for _ in range(3)]
-
-    assert [run.id for run in store.read_subflow_runs(dummy.id)] == [
-        run.id for run in reversed(runs)
-    ]
-
-
-def test_cached_states(open_store):
-    store = open_store()
-    run = recorded_task_run(store, recorded_flow_run(store), "0")
-    factory = ResultFactory(None, None, None, True, 65_536, None, "task 'x'")
-    record(run, Completed(data=factory.inline(7)), Facts(now=clock.now()))
-    entry = (run.flow_run_id.bytes, run.id.bytes)
-    store.commit(
-        [
-            (sql.WRITE_TASK_RUN, encoding.task_run_row(run)),
-            (sql.WRITE_CACHE_ENTRY, ("for ever", *entry, None)),
-            (sql.WRITE_CACHE_ENTRY, ("until 100", *entry, 100.0)),
-        ]
-    )
-
-    assert store.cached_state("for ever", 1e12).result() == 7
-    assert store.cached_state("until 100", 99.0).result() == 7
-    assert store.cached_state("until 100", 100.0) is None
-
-
-def test_a_transaction_of_its_own_is_all_or_nothing(open_store):
-    store = open_store()
-
-    def breaks(execute):
-        execute(sql.INSERT_FLOW, (new_id().bytes, "ingest", None, 1.0))
-        raise ValueError("boom")
-
-    with pytest.raises(ValueError, match="boom"):
-        store.transact(breaks)
-    assert store.read("select * from flow") == []
-    assert store.write_counted("delete from flow") == 0
-    store.flow_id("ingest")
-    assert store.write_counted("delete from flow") == 1
-
-
-def test_a_store_that_was_closed(open_store):
-    store = open_store()
-    store.close()
-
-    with pytest.raises(StoreError, match="closed"):
-        store.write("delete from flow")
-    with pytest.raises(StoreError, match="closed"):
-        store.read("select * from flow")
-
-
 def test_a_store_that_was_reset_opens_again():
     before = get_store()
     before.flow_id("ingest")
@@ -455,29 +325,6 @@ def test_a_store_that_was_reset_opens_again():
 
 
 # -- threads and forks ----------------------------------------------------------------------------
-
-
-def test_one_store_among_threads(open_store):
-    store = open_store()
-    errors = []
-
-    def work(name):
-        try:
-            for number in range(50):
-                store.flow_id(f"{name}-{number}")
-                store.read("select count(*) from flow")
-                store.transact(lambda execute: execute("select 1").fetchone())
-        except Exception as error:  # noqa: BLE001 - looked at below
-            errors.append(error)
-
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-
-    assert errors == []
-    assert store.read("select count(*) from flow") == [(300,)]
 
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

@@ -13,14 +13,21 @@ from penstock.cli.output import write, write_json
 from penstock.settings import get_current_settings
 from penstock.store import get_store
 from penstock.store.resetting import contents, in_words, reset, runs_being_executed
-from penstock.store.sqlite import SCHEMA_REVISION
-from penstock.store.store import sqlite_path
+from penstock.store.revisions import SCHEMA_REVISION
 from penstock.store.upgrade import upgrade
+from penstock.store.urls import is_on_server, place_of, sqlite_path
 
 
 def show_path(*, as_json: bool) -> None:
     """Print where the store is; it is neither made nor opened."""
     url = get_current_settings().store_url
+    if is_on_server(url):
+        place = place_of(url)
+        if as_json:
+            write_json([{"path": None, "url": place, "exists": None, "size_bytes": None}])
+        else:
+            write(f"{place}\n")
+        return
     path = sqlite_path(url)
     if not as_json:
         write(f"{path}\n")
@@ -33,14 +40,14 @@ def show_path(*, as_json: bool) -> None:
 def upgrade_store() -> None:
     """Bring the store to the schema of this penstock, or make it."""
     settings = get_current_settings()
-    path = sqlite_path(settings.store_url)
+    place = place_of(settings.store_url)
     found, now = upgrade(settings.store_url, settings.store_busy_timeout_s)
     if found is None:
-        write(f"The store {str(path)!r} was made, with schema revision {now}.\n")
+        write(f"The store {place!r} was made, with schema revision {now}.\n")
     elif found == now:
-        write(f"The store {str(path)!r} is up to date: schema revision {now}.\n")
+        write(f"The store {place!r} is up to date: schema revision {now}.\n")
     else:
-        write(f"The store {str(path)!r} was upgraded from schema revision {found} to {now}.\n")
+        write(f"The store {place!r} was upgraded from schema revision {found} to {now}.\n")
 
 
 def reset_store(*, is_confirmed: bool, force: bool) -> None:
@@ -53,9 +60,10 @@ def reset_store(*, is_confirmed: bool, force: bool) -> None:
     Raises:
         CommandError: runs are being executed, or nobody can be asked.
     """
-    path = sqlite_path(get_current_settings().store_url)
-    if not path.exists():
-        write(f"There is no store {str(path)!r} yet: nothing to reset.\n")
+    url = get_current_settings().store_url
+    place = place_of(url)
+    if not is_on_server(url) and not sqlite_path(url).exists():
+        write(f"There is no store {place!r} yet: nothing to reset.\n")
         return
     store = get_store()
     owned = runs_being_executed(store)
@@ -64,11 +72,11 @@ def reset_store(*, is_confirmed: bool, force: bool) -> None:
         raise CommandError(message)
     there = contents(store)
     if not there:
-        write(f"The store {str(path)!r} is empty already.\n")
+        write(f"The store {place!r} is empty already.\n")
         return
     if not is_confirmed:
-        _ask(f"Delete {_listed(there)} from the store {str(path)!r}?")
-    write(f"Deleted {_listed(reset(store, force=force))} from the store {str(path)!r}.\n")
+        _ask(f"Delete {_listed(there)} from the store {place!r}?")
+    write(f"Deleted {_listed(reset(store, force=force))} from the store {place!r}.\n")
     storage = get_current_settings().local_storage_path
     if storage.is_dir():
         write(f"Result files in {str(storage)!r} are left; delete the folder if you like.\n")

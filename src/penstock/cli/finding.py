@@ -56,7 +56,7 @@ def _as_dictionary(rows: list[tuple[bytes, str]]) -> dict[UUID, str]:
 def _latest(store: Store) -> UUID:
     rows = store.read(sql.FIND_LATEST_FLOW_RUN)
     if not rows:
-        message = f"There are no flow runs in the store {str(store.path)!r} yet."
+        message = f"There are no flow runs in the store {store.place!r} yet."
         raise CommandError(message)
     return id_from_bytes(rows[0][0])
 
@@ -71,7 +71,7 @@ def _ambiguous(reference: str, found: dict[UUID, str]) -> CommandError:
 
 
 def _unknown(store: Store, reference: str, digits: str) -> CommandError:
-    where = f"There is no flow run {reference!r} in the store {str(store.path)!r}."
+    where = f"There is no flow run {reference!r} in the store {store.place!r}."
     if len(digits) == _ID_DIGITS and _HEX.fullmatch(reference):
         owner = store.find_flow_run_of(UUID(digits))
         if owner is not None and any(owner):

@@ -64,7 +64,7 @@ def list_flow_runs(limit: int, *, as_json: bool) -> None:
     if rows:
         write_runs(("ID", "Name", "Flow", "State", "Created", "Took"), rows)
     else:
-        write(f"There are no flow runs in the store {str(store.path)!r} yet.\n")
+        write(f"There are no flow runs in the store {store.place!r} yet.\n")
 
 
 def _newest(store: Store, limit: int) -> Iterator[FlowRun]:

@@ -13,6 +13,7 @@ from penstock.store import encoding, get_store
 from penstock.store import statements as sql
 from penstock.store.filters import LogFilter, OptionalIdFilter
 from penstock.store.sorting import FlowRunSort, LogSort
+from penstock.store.urls import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,8 +54,8 @@ class LocalPort:
 
     @property
     def url(self) -> str:
-        """The URL of the store."""
-        return self._store.url
+        """The URL of the store, without its password."""
+        return without_password(self._store.url)
 
     def check(self) -> None:
         """Raise if the store cannot be read."""
@@ -79,7 +80,7 @@ class LocalPort:
         rows = self._store.read(statement, (value,))
         if not rows:
             raise ObjectNotFound(
-                f"There is no {title} in the store {str(self._store.path)!r}. A flow is recorded"
+                f"There is no {title} in the store {self._store.place!r}. A flow is recorded"
                 " with its first run; client.read_flows() gives those that are there."
             )
         return encoding.flow_from_row(rows[0])

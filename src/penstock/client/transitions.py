@@ -108,7 +108,7 @@ def set_flow_run_state(
 def no_flow_run(store: Store, flow_run_id: UUID) -> ObjectNotFound:
     """Make the error that says that a flow run does not exist."""
     return ObjectNotFound(
-        f"There is no flow run {flow_run_id} in the store {str(store.path)!r}. See"
+        f"There is no flow run {flow_run_id} in the store {store.place!r}. See"
         " `penstock flow-run ls` for those that are there."
     )
 

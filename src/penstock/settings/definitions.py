@@ -116,6 +116,12 @@ PENSTOCK_STORE_BUSY_TIMEOUT_S = Setting(
     description="Seconds to wait for other processes that are writing before giving up.",
     former_names=("PENSTOCK_API_DATABASE_TIMEOUT",),
 )
+PENSTOCK_STORE_OUTAGE_TIMEOUT_S = Setting(
+    "PENSTOCK_STORE_OUTAGE_TIMEOUT_S",
+    SECONDS,
+    default=30.0,
+    description="Seconds to wait for a database server that has gone away before giving up.",
+)
 PENSTOCK_LEASE_TTL_S = Setting(
     "PENSTOCK_LEASE_TTL_S",
     POSITIVE_SECONDS,

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, not_, null, or_, select, true
+from sqlalchemy import ColumnElement, and_, exists, false, not_, null, or_, select, true
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from penstock.store import schema
 from penstock.store.encoding import NO_FLOW_RUN, epoch_of
@@ -51,11 +53,26 @@ def _plain_list(values: Iterable[Any]) -> list[Any]:
     return [_plain(value) for value in values]
 
 
-def _has_tags(column: ColumnElement[Any], tags: list[str]) -> Condition:
-    """Tags are kept as a JSON list."""
+class _TagsOf(FunctionElement[str]):
+    """The tags of a column, which are kept as a JSON list: a table of them."""
 
+    inherit_cache = True
+
+
+@compiles(_TagsOf, "sqlite")
+def _in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_TagsOf, "postgresql")
+def _in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    tags = compiler.process(element.clauses, **options)
+    return f"json_array_elements_text(({tags})::json)"
+
+
+def _has_tags(column: ColumnElement[Any], tags: list[str]) -> Condition:
     def has(tag: str) -> Condition:
-        each = func.json_each(column).table_valued("value")
+        each = _TagsOf(column).table_valued("value")
         return exists(select(1).select_from(each).where(each.c.value == tag))
 
     return and_(true(), *(has(tag) for tag in tags))

@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from penstock import world
-from penstock.exceptions import StoreError, StoreLocked
+from penstock.exceptions import StoreError, StoreLocked, StoreUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +32,25 @@ class Fence(NamedTuple):
 
 class FenceLost(StoreError):
     """The flow run was taken over by another owner; nothing was written."""
+
+
+def fence_lost(*, is_there: bool = True, of_caller: bool = False) -> FenceLost:
+    """Make the error of a write whose fence does not hold.
+
+    Parameters:
+        is_there: the flow run is still recorded.
+        of_caller: it is the fence of the flow run that called this one.
+    """
+    if of_caller:
+        return FenceLost(
+            "The flow run that called this one was taken over by another process, so nothing more"
+            " is written here."
+        )
+    if is_there:
+        return FenceLost(
+            "The flow run was taken over by another process, so nothing more is written here."
+        )
+    return FenceLost("The flow run was deleted, so nothing more is written for it.")
 
 
 Row = tuple[str, tuple[Any, ...]]
@@ -197,11 +216,11 @@ class Journal:
         try:
             self._dialect.apply(group)
         except BaseException as error:  # noqa: BLE001 - it becomes the answer of each write
-            if len(group) > 1 and not isinstance(error, StoreLocked):
+            if len(group) > 1 and not isinstance(error, StoreLocked | StoreUnreachable):
                 # One bad write must not take the others with it: each is tried alone.
                 for write in group:
                     self._apply((write,))
                 return
-            # A store that stays busy is so for all of them: they do not wait one after the other.
+            # A store that stays busy, or away, is so for all of them: they do not wait in turn.
             for write in group:
                 write.error = error

@@ -6,8 +6,6 @@ of them executes stops at its next commit, as its record is gone.
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock import clock
@@ -79,7 +77,7 @@ def reset(store: Store, *, force: bool = False) -> dict[str, int]:
         return deleted
 
     deleted = store.transact(work)
-    _give_space_back(store)
+    store.give_space_back()
     return deleted
 
 
@@ -91,10 +89,3 @@ def in_words(owned: list[OwnedRun]) -> str:
         f"Flow run {first.name!r} ({first.id}){others} is being executed by process {first.owner}."
         " Wait until it has finished or stop that process; nothing was changed."
     )
-
-
-def _give_space_back(store: Store) -> None:
-    # What is deleted is deleted: that the file stays large while others use it does no harm.
-    with suppress(sqlite3.Error), closing(sqlite3.connect(store.path, timeout=1)) as connection:
-        connection.execute("vacuum")
-        connection.execute("pragma wal_checkpoint(truncate)")

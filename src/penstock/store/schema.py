@@ -27,6 +27,9 @@ metadata = MetaData()
 # Seconds since the epoch need all of a double's digits; SQLite's REAL is one.
 SECONDS = Double[float]().with_variant(REAL(), "sqlite")
 
+# Compared and sorted byte by byte everywhere, as SQLite does, whatever a server's language is.
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+
 
 def _table(name: str, *parts: Any) -> Table:
     return Table(name, metadata, *parts, sqlite_with_rowid=False)
@@ -35,8 +38,8 @@ def _table(name: str, *parts: Any) -> Table:
 flow = _table(
     "flow",
     Column("id", LargeBinary, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("tags", Text),
+    Column("name", TEXT, nullable=False, unique=True),
+    Column("tags", TEXT),
     Column("created", SECONDS, nullable=False),
 )
 
@@ -44,32 +47,32 @@ flow_run = _table(
     "flow_run",
     Column("id", LargeBinary, primary_key=True),
     Column("flow_id", LargeBinary, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("flow_version", Text),
+    Column("name", TEXT, nullable=False),
+    Column("flow_version", TEXT),
     Column("deployment_id", LargeBinary),
     Column("parent_task_run_id", LargeBinary),
-    Column("idempotency_key", Text),
-    Column("entrypoint", Text),
-    Column("parameters", Text, nullable=False),
+    Column("idempotency_key", TEXT),
+    Column("entrypoint", TEXT),
+    Column("parameters", TEXT, nullable=False),
     Column("parameters_pickle", LargeBinary),
-    Column("tags", Text),
+    Column("tags", TEXT),
     Column("run_count", Integer, nullable=False),
-    Column("state_type", Text),
-    Column("state_name", Text),
+    Column("state_type", TEXT),
+    Column("state_name", TEXT),
     Column("state_timestamp", SECONDS),
     Column("expected_start_time", SECONDS),
     Column("next_scheduled_start_time", SECONDS),
     Column("start_time", SECONDS),
     Column("end_time", SECONDS),
     Column("run_time_s", SECONDS, nullable=False),
-    Column("result_type", Text),
+    Column("result_type", TEXT),
     Column("result_data", LargeBinary),
     Column("history", LargeBinary, nullable=False),
     Column("details", LargeBinary),
-    Column("owner", Text),
+    Column("owner", TEXT),
     Column("fence", Integer, nullable=False, server_default=text("0")),
     Column("lease_expires", SECONDS),
-    Column("control", Text),
+    Column("control", TEXT),
 )
 
 Index(
@@ -92,11 +95,11 @@ task_run = _table(
     "task_run",
     Column("flow_run_id", LargeBinary, primary_key=True),
     Column("id", LargeBinary, primary_key=True),
-    Column("task_key", Text, nullable=False),
-    Column("dynamic_key", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("state_type", Text),
-    Column("state_name", Text),
+    Column("task_key", TEXT, nullable=False),
+    Column("dynamic_key", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("state_type", TEXT),
+    Column("state_name", TEXT),
     Column("state_timestamp", SECONDS),
     Column("run_count", Integer, nullable=False),
     Column("expected_start_time", SECONDS),
@@ -104,10 +107,10 @@ task_run = _table(
     Column("start_time", SECONDS),
     Column("end_time", SECONDS),
     Column("run_time_s", SECONDS, nullable=False),
-    Column("tags", Text),
+    Column("tags", TEXT),
     Column("fingerprint", LargeBinary),
-    Column("cache_key", Text),
-    Column("result_type", Text),
+    Column("cache_key", TEXT),
+    Column("result_type", TEXT),
     Column("result_data", LargeBinary),
     Column("history", LargeBinary, nullable=False),
     Column("details", LargeBinary),
@@ -118,15 +121,15 @@ log = _table(
     Column("flow_run_id", LargeBinary, primary_key=True),
     Column("id", LargeBinary, primary_key=True),
     Column("task_run_id", LargeBinary),
-    Column("name", Text, nullable=False),
+    Column("name", TEXT, nullable=False),
     Column("level", Integer, nullable=False),
-    Column("message", Text, nullable=False),
+    Column("message", TEXT, nullable=False),
     Column("timestamp", SECONDS, nullable=False),
 )
 
 cache_entry = _table(
     "cache_entry",
-    Column("key", Text, primary_key=True),
+    Column("key", TEXT, primary_key=True),
     Column("flow_run_id", LargeBinary, nullable=False),
     Column("task_run_id", LargeBinary, nullable=False),
     Column("expires", SECONDS),
@@ -137,9 +140,9 @@ block_document = Table(
     "block_document",
     metadata,
     Column("id", LargeBinary, primary_key=True),
-    Column("type_slug", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("data", Text, nullable=False),
+    Column("type_slug", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("data", TEXT, nullable=False),
     Column("created", SECONDS, nullable=False),
     Column("updated", SECONDS, nullable=False),
     UniqueConstraint("type_slug", "name"),

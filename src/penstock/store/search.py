@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, exists, func, null, select, text
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.store import encoding
 from penstock.store import statements as sql
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from penstock.store.filters import Search, TaskRunFilter
     from penstock.store.store import Store
 
-_DIALECT = sqlite.dialect(paramstyle="qmark")
+_DIALECTS = {
+    "sqlite": sqlite.dialect(paramstyle="qmark"),
+    "postgresql": postgresql.dialect(paramstyle="qmark"),
+}
 
 LOOKED_UP_LIMIT = 200
 """Up to how many task runs that are asked for by id are looked up, and not scanned for."""
@@ -178,7 +181,7 @@ def _sort_column(table: Any, name: str) -> Any:
 
 
 def _read(store: Store, statement: Select[Any]) -> list[tuple[Any, ...]]:
-    expanded = statement.compile(dialect=_DIALECT).construct_expanded_state()
+    expanded = statement.compile(dialect=_DIALECTS[store.dialect]).construct_expanded_state()
     return store.read(expanded.statement, expanded.positional_parameters)
 
 

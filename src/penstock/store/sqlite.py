@@ -14,21 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock import clock
-from penstock.exceptions import StoreError, StoreTooNew, StoreTooOld, StoreUnusable
+from penstock.exceptions import StoreError, StoreUnusable
 from penstock.store import statements as sql
 from penstock.store.errors import explain, is_busy
-from penstock.store.journal import Fence, FenceLost, Write
+from penstock.store.journal import Fence, Write, fence_lost
+from penstock.store.revisions import SCHEMA_REVISION, wrong_revision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
-
-SCHEMA_REVISION = "0001"
-"""The revision that `schema.sql` makes, and that this penstock reads and writes."""
-
-KNOWN_REVISIONS = ("0001",)
-"""Every revision that was released, oldest first."""
 
 _FIRST_PAUSE_S = 0.0002
 _LONGEST_PAUSE_S = 0.02
@@ -50,10 +45,13 @@ class SqliteDialect:
         StoreTooNew, StoreTooOld: the file has another schema.
     """
 
+    name = "sqlite"
+
     def __init__(
         self, path: Path, durability: str = "normal", busy_timeout_s: float = 30.0
     ) -> None:
         self.path = path
+        self.place = str(path)
         self._busy_timeout_s = busy_timeout_s
         self._durability = durability
         if sqlite3.sqlite_version_info < _OLD_SQLITE:
@@ -147,20 +145,9 @@ class SqliteDialect:
     def _check_revision(self) -> None:
         rows = self._writer.execute("select version_num from alembic_version").fetchall()
         found = rows[0][0] if rows else None
-        if found == SCHEMA_REVISION:
-            return
-        if found in KNOWN_REVISIONS:
-            message = (
-                f"The store {str(self.path)!r} has schema revision {found}; this penstock needs"
-                f" {SCHEMA_REVISION}. Run `penstock db upgrade`."
-            )
-            raise StoreTooOld(message)
-        message = (
-            f"The store {str(self.path)!r} has schema revision {found}, which this penstock"
-            f" ({SCHEMA_REVISION}) does not know: it was made by a newer one. Install that, or set"
-            " PENSTOCK_STORE_URL to another file. Nothing was changed."
-        )
-        raise StoreTooNew(message)
+        wrong = wrong_revision(self.place, found)
+        if wrong is not None:
+            raise wrong
 
     def close(self) -> None:
         """Close both connections."""
@@ -186,6 +173,16 @@ class SqliteDialect:
     def release(self) -> None:
         """Let others read again."""
         self._reader_lock.release()
+
+    def give_space_back(self) -> None:
+        """Make the file small again after records were deleted."""
+        # What is deleted is deleted: that the file stays large while others use it does no harm.
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(sqlite3.connect(self.path, timeout=1)) as connection,
+        ):
+            connection.execute("vacuum")
+            connection.execute("pragma wal_checkpoint(truncate)")
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -314,11 +311,7 @@ def _check_fence(execute: Callable[..., sqlite3.Cursor], write: Write) -> bool:
         return write.behind is None or _check_caller(execute, write, write.behind)
     found = execute(sql.READ_FENCE, (fence[0],)).fetchone()
     if found is None or found[0] != fence[1]:
-        write.error = FenceLost(
-            "The flow run was taken over by another process, so nothing more is written here."
-            if found
-            else "The flow run was deleted, so nothing more is written for it."
-        )
+        write.error = fence_lost(is_there=found is not None)
         return False
     write.answer = found[1]
     return write.behind is None or _check_caller(execute, write, write.behind)
@@ -329,10 +322,7 @@ def _check_caller(execute: Callable[..., sqlite3.Cursor], write: Write, behind: 
     found = execute(sql.READ_FENCE, (behind[0],)).fetchone()
     if found is not None and found[0] == behind[1]:
         return True
-    write.error = FenceLost(
-        "The flow run that called this one was taken over by another process, so nothing more is"
-        " written here."
-    )
+    write.error = fence_lost(of_caller=True)
     return False
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from penstock.exceptions import StoreTooOld
 from penstock.store.errors import explain
-from penstock.store.sqlite import SCHEMA_REVISION
-from penstock.store.store import Store, sqlite_path
+from penstock.store.migrating import run_migrations
+from penstock.store.revisions import SCHEMA_REVISION
+from penstock.store.store import Store, need_psycopg
+from penstock.store.urls import is_on_server, sqlite_path
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-MIGRATIONS = "penstock.store:migrations"
 
 BUSY_TIMEOUT_S = 30.0
 
@@ -26,7 +26,7 @@ def current_revision(url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> str | 
     """Give the schema revision of a store, and change nothing.
 
     Parameters:
-        url: `sqlite:///` and a path, as PENSTOCK_STORE_URL.
+        url: the store's, as PENSTOCK_STORE_URL.
         busy_timeout_s: seconds to wait for other processes that use the store.
 
     Returns:
@@ -39,6 +39,12 @@ def current_revision(url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> str | 
         >>> current_revision("sqlite:////nowhere/penstock.db") is None
         True
     """
+    if is_on_server(url):
+        need_psycopg()
+        from penstock.store.postgres_link import Server
+        from penstock.store.postgres_schema import current_revision as revision_on_server
+
+        return revision_on_server(Server(url, "normal", busy_timeout_s, 0.0))
     path = sqlite_path(url)
     if not path.is_file():
         return None
@@ -62,7 +68,7 @@ def upgrade(url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> tuple[str | Non
     migrations are made in one transaction.
 
     Parameters:
-        url: `sqlite:///` and a path, as PENSTOCK_STORE_URL.
+        url: the store's, as PENSTOCK_STORE_URL.
         busy_timeout_s: seconds to wait for other processes that use the store.
 
     Returns:
@@ -82,8 +88,18 @@ def upgrade(url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> tuple[str | Non
         # Makes a new one, and refuses what must not be touched.
         Store(url, busy_timeout_s=busy_timeout_s).close()
     except StoreTooOld:
-        migrate(sqlite_path(url), busy_timeout_s)
+        _migrate(url, busy_timeout_s)
     return found, SCHEMA_REVISION
+
+
+def _migrate(url: str, busy_timeout_s: float) -> None:
+    if not is_on_server(url):
+        migrate(sqlite_path(url), busy_timeout_s)
+        return
+    from penstock.store.postgres_link import Server
+    from penstock.store.postgres_schema import migrate as migrate_on_server
+
+    migrate_on_server(Server(url, "normal", busy_timeout_s, 0.0))
 
 
 def migrate(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
@@ -96,30 +112,10 @@ def migrate(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
     Raises:
         StoreError: the file cannot be written.
     """
-    # SQLAlchemy and Alembic take a third of a second to import and are needed here only.
-    from alembic import command
-    from alembic.config import Config
-    from sqlalchemy import Connection, NullPool, create_engine, event
-    from sqlalchemy.exc import DBAPIError
-
-    def begin(connection: Connection) -> None:
-        # At once as a writer: of two processes, the second waits and then finds nothing to do.
-        connection.exec_driver_sql("begin immediate")
-
-    engine = create_engine(
-        "sqlite://", creator=lambda: _connect(path, busy_timeout_s), poolclass=NullPool
-    )
-    event.listen(engine, "begin", begin)
-    config = Config()
-    config.set_main_option("script_location", MIGRATIONS)
     try:
-        with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    except DBAPIError as error:
-        if isinstance(error.orig, sqlite3.Error):
-            raise explain(error.orig, path, busy_timeout_s) from error
-        raise
+        run_migrations("sqlite://", lambda: _connect(path, busy_timeout_s), "begin immediate")
+    except sqlite3.Error as error:
+        raise explain(error, path, busy_timeout_s) from error
 
 
 def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
