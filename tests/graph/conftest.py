@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.client import get_client
-from penstock.graph import task
+from penstock.graph import context, task
 from penstock.rules import validate
 from penstock.store import get_store
 
@@ -69,3 +69,14 @@ def history():
 @pytest.fixture
 def ledger():
     return Ledger()
+
+
+@pytest.fixture(autouse=True)
+def own_context():
+    """Let what a test leaves in the ambient context, as caches of results, be gone after it."""
+    kept = context.flat()
+    for key in kept:
+        del context[key]
+    yield
+    for key in context.flat():
+        del context[key]

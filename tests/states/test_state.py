@@ -106,6 +106,7 @@ def test_the_details_have_their_defaults():
         "run_input_keyset": None,
         "transition_id": None,
         "task_parameters_id": None,
+        "graph": None,
     }
 
 
