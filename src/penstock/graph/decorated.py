@@ -9,6 +9,24 @@ from typing import Any
 from penstock.graph.task import Task
 from penstock.task_runners import Call
 
+_ITS_OWN = frozenset(
+    (
+        "max_retries",
+        "retry_delay",
+        "retry_on",
+        "timeout",
+        "cache_for",
+        "cache_validator",
+        "cache_key",
+        "checkpoint",
+        "result",
+        "target",
+        "log_stdout",
+        "task_run_name",
+    )
+)
+"""What a decorated task decides for itself, mostly by an option of another name."""
+
 
 class DecoratedTask(Task):
     """A task of `penstock.task` as a task of a graph.
@@ -21,14 +39,7 @@ class DecoratedTask(Task):
     """
 
     def __init__(self, decorated: Any, **options: Any) -> None:
-        for option in ("max_retries", "retry_delay", "timeout", "cache_for", "task_run_name"):
-            if options.get(option) is not None:
-                message = (
-                    f"{option!r} cannot be set on {decorated.name!r} in a graph: it is a task of"
-                    " `penstock.task`, which keeps its own. Set it there, or use"
-                    " `.with_options(...)` of the task."
-                )
-                raise TypeError(message)
+        _refuse_its_own(decorated, options)
         self.decorated = decorated
         self.run = _function_of(decorated)
         options.setdefault("name", decorated.name)
@@ -36,6 +47,29 @@ class DecoratedTask(Task):
         super().__init__(**options)
         self.__doc__ = decorated.__doc__
         self.__wrapped__ = decorated.fn
+
+    def copy(self, **task_args: Any) -> Any:
+        """Give a copy of the task, as `Task.copy` does; what is the decorated task's own stays.
+
+        Parameters:
+            **task_args: what is other on the copy.
+
+        Raises:
+            TypeError: an option is the decorated task's own to set.
+        """
+        _refuse_its_own(self.decorated, task_args)
+        return super().copy(**task_args)
+
+
+def _refuse_its_own(decorated: Any, options: dict[str, Any]) -> None:
+    for option in sorted(_ITS_OWN & options.keys()):
+        if options[option] not in (None, False):
+            message = (
+                f"{option!r} cannot be set on {decorated.name!r} in a graph: it is a task of"
+                " `penstock.task`, which keeps its own retries, timeout, cache, results and names."
+                " Set them where it is decorated, or use `.with_options(...)` of the task."
+            )
+            raise TypeError(message)
 
 
 def adopt(decorated: Any, **options: Any) -> DecoratedTask:
