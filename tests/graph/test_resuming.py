@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import logging
 import os
 import subprocess
@@ -360,6 +361,36 @@ def test_a_paused_child_of_a_map(executor, records):
 
     assert flow.resume(records.flow_run().id).result[children].result == [0, 1, 2]
     assert calls == {0: 1, 1: 2, 2: 1}
+    records.check()
+
+
+@pytest.mark.parametrize("is_asked", [False, True], ids=["resumed later", "resumed at once"])
+def test_a_task_that_is_paused_in_a_turn_of_its_loop(monkeypatch, records, is_asked):
+    turns = []
+
+    @task
+    def loops():
+        turn = context.get("task_loop_count", 1)
+        turns.append(turn)
+        if turn == 3:
+            pause_task("go on?")
+        so_far = [*context.get("task_loop_result", []), turn]
+        if turn < 4:
+            raise signals.LOOP(result=so_far)
+        return so_far
+
+    with Flow("paused") as flow:
+        looped = loops()
+    if is_asked:
+        monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+        monkeypatch.setattr("builtins.input", lambda _question: "y")
+    state = flow.run()
+    if not is_asked:
+        assert records.flow_run().state.is_paused()
+        state = flow.resume(records.flow_run().id)
+
+    assert state.result[looped].result == [1, 2, 3, 4]
+    assert turns == [1, 2, 3, 3, 4]
     records.check()
 
 

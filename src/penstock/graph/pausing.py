@@ -50,9 +50,10 @@ def put(states: dict[Task, State], place: Place, state: State) -> None:
     task, index = place
     former: Any = states[task]
     paused = former if index is None else former.map_states[index]
-    state.context.update(
-        {key: value for key, value in paused.context.items() if key == "task_run_count"}
-    )
+    kept = ("task_run_count", "_loop_count")
+    state.context.update({key: value for key, value in paused.context.items() if key in kept})
+    if "_loop_count" in state.context:
+        state.result = paused.result
     if index is None:
         states[task] = state
     else:

@@ -354,6 +354,10 @@ class Transitions(list[tuple[states.State, float]]):
         """Note that the run has come to a state at a time, in seconds since the epoch."""
         state, seconds = item
         run = self._run
+        if self._turn is not None and isinstance(state, states.Paused):
+            # It is paused in a turn of its loop, and goes on with that.
+            state.context.setdefault("_loop_count", self._turn[0]["_loop_count"])
+            state.result = self._turn[1].get()
         stored = to_stored(state, clock.from_epoch(seconds))
         if stored.type is _RUNNING and run.state is not None:
             self._note_turn(run.state)

@@ -172,7 +172,9 @@ def _one_state(run: TaskRun, task: Task, *, has_failed: bool, is_resumed: bool) 
         return None  # what its loop had come to is lost
     state = to_graph(run, task)
     if is_resumed and isinstance(state, Paused) and state.start_time is None:
-        return Resume(context=state.context)
+        resumed = Resume(context=state.context)
+        resumed.result = state._result  # noqa: SLF001 - the result object, not its value alone
+        return resumed
     return state
 
 
