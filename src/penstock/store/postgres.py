@@ -179,22 +179,34 @@ class _Group:
                 self._was_committed(connection, lost)
 
     def _attempt(self, connection: Connection) -> None:
-        with connection.pipeline() as pipeline:
-            connection.execute(own_sql.BEGIN)
-            entered = connection.execute(own_sql.ENTER)
-            fences = None
-            if self._flow_runs:
-                fences = connection.execute(own_sql.READ_FENCES, (self._flow_runs,), binary=True)
-            pipeline.sync()
-            number = entered.fetchall()[0][1]
-            known = {} if fences is None else {row[0]: row for row in fences.fetchall()}
-            rows = _rows_within_fences(self._group, known)
-            cursor = connection.cursor()
-            for statement, same in groupby(rows, key=_statement_of):
-                cursor.executemany(translate(statement), [values for _, values in same])
-            # Once this is sent, nobody but the server knows what becomes of it.
-            self._doubtful[number] = [(write.answer, write.error) for write in self._group]
-            connection.execute(own_sql.COMMIT)
+        failure: psycopg.Error | None = None
+        try:
+            with connection.pipeline() as pipeline:
+                try:
+                    self._send(connection, pipeline)
+                except psycopg.Error as error:
+                    failure = error  # raised outside: in here, psycopg would log its own comment
+        except psycopg.Error as error:
+            failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def _send(self, connection: Connection, pipeline: psycopg.Pipeline) -> None:
+        connection.execute(own_sql.BEGIN)
+        entered = connection.execute(own_sql.ENTER)
+        fences = None
+        if self._flow_runs:
+            fences = connection.execute(own_sql.READ_FENCES, (self._flow_runs,), binary=True)
+        pipeline.sync()
+        number = entered.fetchall()[0][1]
+        known = {} if fences is None else {row[0]: row for row in fences.fetchall()}
+        rows = _rows_within_fences(self._group, known)
+        cursor = connection.cursor()
+        for statement, same in groupby(rows, key=_statement_of):
+            cursor.executemany(translate(statement), [values for _, values in same])
+        # Once this is sent, nobody but the server knows what becomes of it.
+        self._doubtful[number] = [(write.answer, write.error) for write in self._group]
+        connection.execute(own_sql.COMMIT)
 
     def _was_committed(self, connection: Connection, lost: list[str]) -> bool:
         """Tell whether a lost attempt was committed after all; give the writes its answers."""

@@ -64,6 +64,11 @@ def is_lasting(error: Error) -> bool:
     return _hint_for_connecting(str(error)) is not None
 
 
+def is_passing(error: Error) -> bool:
+    """Tell whether a server says that it is there, but about to start or stop."""
+    return "the database system is " in str(error)
+
+
 def _hint_for_connecting(text: str) -> str | None:
     for sign, hint in _LASTING:
         if sign in text and (not sign.endswith('"') or any(each in text for each in _MISSING)):
@@ -108,4 +113,4 @@ def unreachable(error: Error, place: str, outage_timeout_s: float) -> StoreUnrea
 def in_one_line(error: Error) -> str:
     """Give what the server said, without its line breaks."""
     text = " ".join(str(error).split()).removeprefix("connection failed: ")
-    return text.removeprefix("connection is bad: ").rstrip(".")
+    return text.removeprefix("connection is bad: ").rstrip(".?")

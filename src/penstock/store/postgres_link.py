@@ -20,6 +20,7 @@ from penstock.store.postgres_errors import (
     explain,
     is_lasting,
     is_lost,
+    is_passing,
     is_repeatable,
     unreachable,
 )
@@ -143,7 +144,7 @@ class Link:
         self._refusal: str | None = None
 
     def open(self) -> None:
-        """Connect now, and do not wait for a server that is not there.
+        """Connect now, and do not wait for a server unless it says that it starts or stops.
 
         Raises:
             StoreError: it cannot be reached or used; says why.
@@ -151,7 +152,9 @@ class Link:
         try:
             self._connection = connect(self.server)
         except psycopg.Error as error:
-            raise explain(error, self.server.place, self.server.busy_timeout_s) from error
+            if not is_passing(error):
+                raise self.explained(error) from error
+            self.do(lambda _connection: None)
 
     def close(self) -> None:
         """Close the connection."""
