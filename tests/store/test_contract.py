@@ -157,6 +157,30 @@ def test_a_store_that_was_closed(open_store):
         store.read("select * from flow")
 
 
+def version_after(store, former):
+    """Wait for a store's version to change: news take a moment to arrive."""
+    for _ in range(2000):
+        version = store.version()
+        if version != former:
+            return version
+        threading.Event().wait(0.005)
+    raise AssertionError(f"still {former}")
+
+
+def test_what_others_decide_is_seen_without_reading_it(open_store):
+    here, elsewhere = open_store(), open_store()
+    run = recorded_flow_run(elsewhere)
+    before = here.version()
+
+    assert here.version() == before
+    elsewhere.write_counted(sql.FENCE_OFF_FLOW_RUN, (run.id.bytes,))
+    after = version_after(here, before)
+    assert here.version() == after
+    # A store hears of its own, too: several runs of a process may ask things of each other.
+    here.write_counted(sql.FENCE_OFF_FLOW_RUN, (run.id.bytes,))
+    assert version_after(here, after) != after
+
+
 # -- threads --------------------------------------------------------------------------------------
 
 

@@ -194,6 +194,27 @@ def test_reads_and_writes_go_on(store, postgres_server):
         end_connections(postgres_server)
 
 
+def version_after(store, former):
+    """Wait for a store's version to change: news take a moment to arrive."""
+    for _ in range(2000):
+        version = store.version()
+        if version != former:
+            return version
+        threading.Event().wait(0.005)
+    raise AssertionError(f"still {former}")
+
+
+def test_news_is_heard_again(store, other, postgres_server):
+    before = store.version()
+    end_connections(postgres_server)
+
+    # What was said while nobody listened may have been anything.
+    again = version_after(store, before)
+    other.write_counted(sql.INSERT_FLOW, (new_id().bytes, "one", None, 1.0))
+
+    assert version_after(store, again) > again
+
+
 def test_work_that_reads_and_writes_goes_on(store, postgres_server):
     seen = []
 

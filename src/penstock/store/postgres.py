@@ -20,6 +20,7 @@ from penstock.store import postgres_sql as own_sql
 from penstock.store import statements as sql
 from penstock.store.journal import FenceLost, fence_lost
 from penstock.store.postgres_link import Link, Server
+from penstock.store.postgres_listening import NOTIFY, Listener
 from penstock.store.postgres_schema import prepare
 from penstock.store.postgres_sql import translate
 
@@ -61,6 +62,7 @@ class PostgresDialect:
         self.place = server.place
         self._writer = Link(server)
         self._reader = Link(server)
+        self._listener = Listener(server)
         self._reader_lock = threading.Lock()
         self._writer.open()
         try:
@@ -73,6 +75,7 @@ class PostgresDialect:
         """Close both connections."""
         self._writer.close()
         self._reader.close()
+        self._listener.close()
         self.refuse(f"The store {self.place!r} is closed.")
 
     def refuse(self, message: str) -> None:
@@ -80,6 +83,7 @@ class PostgresDialect:
         self._reader_lock = threading.Lock()
         self._writer.refuse(message)
         self._reader.refuse(message)
+        self._listener.refuse(message)
 
     def hold(self) -> None:
         """Let nobody read until `release`."""
@@ -101,6 +105,10 @@ class PostgresDialect:
 
         with self._reader_lock:
             return self._reader.do(fetch)
+
+    def version(self) -> int:
+        """Give a number that has changed if others may have decided anything meanwhile."""
+        return self._listener.version()
 
     def apply(self, group: Sequence[Write]) -> None:
         """Commit a group of writes in one transaction, each behind its fence."""
@@ -296,7 +304,9 @@ class _Transaction:
         return answer
 
     def commit(self) -> None:
-        """Commit what was done."""
+        """Commit what was done, and tell those who listen."""
+        if any(not statement.startswith("select") for statement, _, _ in self._done):
+            self.execute(NOTIFY)
 
         def step(connection: Connection) -> None:
             if self._ready(connection):

@@ -262,6 +262,10 @@ class SqliteDialect:
             reader = self._reader
             return self._guarded(lambda: reader.execute(statement, values).fetchall())
 
+    def version(self) -> int:
+        """Give a number that changes when any other connection has written to the file."""
+        return int(self.read("pragma data_version")[0][0])
+
     def transact(self, work: Callable[[Callable[..., sqlite3.Cursor]], T]) -> T:
         """Run `work(execute)` in one write transaction of its own and give what it returns."""
         execute = self._begin

@@ -132,6 +132,13 @@ class Store:
         """Run `work(execute)` in a transaction of its own, in turn with the journal's."""
         return self.journal.exclusively(lambda: self._dialect.transact(work))
 
+    def version(self) -> int:
+        """Give a number that has changed if anything was decided from outside of a run meanwhile.
+
+        Cheap enough to be asked for many times a second. It may change when nothing was decided.
+        """
+        return self._dialect.version()
+
     # -- flows and flow runs ------------------------------------------------------------------
 
     def known_flow_id(self, name: str) -> UUID | None:
