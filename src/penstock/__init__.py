@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penstock import runtime
     from penstock.client import get_client
     from penstock.context import tags
+    from penstock.engine import pause_flow_run, resume_flow_run
     from penstock.flows import Flow, flow
     from penstock.logging import get_run_logger
     from penstock.states import State
@@ -32,6 +33,8 @@ _WHERE = {
     "flow": "penstock.flows",
     "get_client": "penstock.client",
     "get_run_logger": "penstock.logging",
+    "pause_flow_run": "penstock.engine",
+    "resume_flow_run": "penstock.engine",
     "runtime": "penstock.runtime",
     "tags": "penstock.context",
     "task": "penstock.tasks",
@@ -46,6 +49,8 @@ __all__ = [
     "flow",
     "get_client",
     "get_run_logger",
+    "pause_flow_run",
+    "resume_flow_run",
     "runtime",
     "tags",
     "task",

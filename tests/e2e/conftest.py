@@ -43,10 +43,10 @@ class Programs:
 
     def start(self, script, *arguments, **options):
         """Start a program; its output comes as pipes of text."""
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        options = {"stdin": subprocess.DEVNULL, **pipes, **options}
         child = subprocess.Popen(
             command(script, *arguments),
-            stdin=subprocess.DEVNULL,
             text=True,
             cwd=self.folder,
             env=os.environ | self.environment,

@@ -303,8 +303,16 @@ class TestHandleResumingPausedFlows:
         run = make.flow_run(suspended, deployment_id=uuid4())
         assert decide_flow(run, make.state(target), make.facts()).status is Status.ACCEPT
 
+    def test_after_its_time_it_may_say_why_it_failed(self, make):
+        run = make.flow_run(make.state("PAUSED", pause_timeout=make.NOW - MINUTE))
+        failed = make.state("FAILED", message="nobody came")
+        answer = decide_flow(run, failed, make.facts())
+        assert (answer.status, answer.state) == (Status.ACCEPT, failed)
+
     @pytest.mark.parametrize("passed", [MINUTE, timedelta(0)])
-    @pytest.mark.parametrize("target", ["RUNNING", "SCHEDULED", *TERMINAL])
+    @pytest.mark.parametrize(
+        "target", ["RUNNING", "SCHEDULED", *sorted(set(TERMINAL) - {"FAILED"})]
+    )
     def test_after_its_time_it_has_failed(self, make, target, passed):
         policy = FlowRunPolicy(retries=3, pause_keys=["1"])
         run = make.flow_run(

@@ -126,13 +126,32 @@ def show_run_logs(flow_run: RunArgument, *, json: JsonOption = False) -> None:
 
 @flow_run_app.command("resume")
 def resume_run(flow_run: RunArgument) -> int:
-    """Go on with a run that did not complete.
+    """Go on with a run that is paused, or that did not complete.
 
-    Its completed tasks do not run again. The exit codes are those of `penstock run`.
+    A run that is paused in a process goes on there. Any other is executed here, but for its
+    completed tasks; the exit codes are those of `penstock run`.
     """
     from penstock.cli.running import resume_flow_run
 
     return resume_flow_run(flow_run)
+
+
+@flow_run_app.command("pause")
+def pause_run(
+    flow_run: RunArgument,
+    *,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", min=0, help="Seconds to resume it in; 0 for no limit."),
+    ] = 3600,
+) -> None:
+    """Have a run that is being executed wait, in its process, until it is resumed.
+
+    It rests when its next task wants to begin.
+    """
+    from penstock.cli.controlling import pause_flow_run
+
+    pause_flow_run(flow_run, timeout or None)
 
 
 @graph_app.command("show")

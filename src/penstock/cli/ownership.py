@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from penstock import clock
 from penstock.cli.output import here
 from penstock.states import StateType
-from penstock.store import is_owner_alive
+from penstock.store import is_owner_alive, requests
 from penstock.store import statements as sql
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def ownership_of(store: Store, run: FlowRun) -> Ownership:
     if not rows or rows[0][0] is None:
         return NOBODY
     owner, _fence, expires, _state_type = rows[0]
-    asked_for = store.read(sql.READ_FENCE, (run.id.bytes,))[0][1]
+    control = store.read(sql.READ_FENCE, (run.id.bytes,))[0][1]
+    asked_for = None if control is None else requests.word_of(control).value
     return Ownership(owner, is_owner_alive(owner, expires, clock.epoch()), asked_for)
 
 

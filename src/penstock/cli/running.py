@@ -24,6 +24,7 @@ from penstock.cli.ownership import ownership_of
 from penstock.cli.parameters import bind_parameters, graph_parameters
 from penstock.cli.targets import load_flow_of, load_target
 from penstock.engine import enter_flow_run_engine_from_flow_call
+from penstock.engine.pausing import resume_from_outside
 from penstock.engine.termination import capture_signals
 from penstock.exceptions import (
     Abort,
@@ -88,6 +89,8 @@ def _run_graph(flow: Any, parameters: dict[str, Any], run_id: UUID) -> None:
 def resume_flow_run(reference: str) -> int:
     """Go on with a recorded flow run; its completed task runs are not executed again.
 
+    One that is paused in a living process goes on there.
+
     Parameters:
         reference: which; see `find_flow_run`.
 
@@ -108,6 +111,10 @@ def resume_flow_run(reference: str) -> int:
         write(f"{_title(run)} was cancelled, which is final. Run its flow anew.\n")
         return EXIT_CANCELLED
     ownership = ownership_of(store, run)
+    if ownership.is_alive and run.state_type is StateType.PAUSED:
+        resume_from_outside(store, run.id)
+        write(f"{_title(run)} goes on in {ownership.title}.\n")
+        return EXIT_COMPLETED
     if ownership.is_alive:
         message = (
             f"{_title(run)} is being executed by {ownership.title}. Wait until it has finished, or"

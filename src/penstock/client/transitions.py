@@ -8,10 +8,10 @@ the write. What is decided depends on who executes the run:
   another host, with its lease expired), its next commit is refused and cannot undo this one.
 - A living process does. That process holds the run's history in memory and writes it whole with
   its next transition, so a state written beside it would be lost, or the history with it.
-  Therefore nothing is written but the request: CANCELLING and PAUSED are put down in the
-  `control` column, which the owner reads with the answer to its next commit or heartbeat; it makes
-  the transition itself. Until then the run reads as before. If the run ends first, the request is
-  void. Any other state is refused (ABORT).
+  Therefore nothing is written but the request: CANCELLING and PAUSED, and RUNNING of a run that is
+  paused in its process, are put down in the `control` column, which the owner reads with the
+  answer to its next commit or heartbeat; it makes the transition itself. Until then the run reads
+  as before. If the run ends first, the request is void. Any other state is refused (ABORT).
 - A living process does, and the state is forced. CANCELLING and PAUSED are requested as above,
   since only the owner can carry them out. Any other state takes the run away from its owner: the
   state is written, the owner's token is void, and it stops at its next commit, which is refused.
@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock import clock
 from penstock.client.schemas.responses import OrchestrationResult, StateResponseDetails
-from penstock.exceptions import ObjectNotFound
+from penstock.exceptions import NotPausedError, ObjectNotFound
+from penstock.ids import new_id
 from penstock.results import BaseResult
 from penstock.rules import (
     Answer,
@@ -40,8 +41,8 @@ from penstock.rules import (
     state_for_parent_task,
 )
 from penstock.rules.answers import INSERT_CACHE, UPDATE_PARENT_TASK
-from penstock.states import Cancelled, State, StateType
-from penstock.store import encoding, is_owner_alive
+from penstock.states import Cancelled, Running, Scheduled, State, StateType
+from penstock.store import encoding, is_owner_alive, requests
 from penstock.store import statements as sql
 from penstock.store.lease import this_process
 
@@ -55,7 +56,10 @@ if TYPE_CHECKING:
     Execute = Callable[..., Any]
 
 REQUESTS = frozenset({StateType.CANCELLING, StateType.PAUSED})
-"""The states that are asked of a flow run's owner."""
+"""The states that are asked of a flow run's owner, whatever state the run is in."""
+
+RESUMING = "Resuming"
+"""The name of the state of a run that was resumed, and that some process is to go on with."""
 
 
 class Lease(NamedTuple):
@@ -105,6 +109,52 @@ def set_flow_run_state(
     return store.transact(work)
 
 
+def resume_flow_run(store: Store, flow_run_id: UUID) -> OrchestrationResult:
+    """Let a paused flow run go on: in its process, which is asked to, or as a scheduled run.
+
+    Returns:
+        What became of it: ACCEPT, or REJECT with the Failed state of a run that expired. The
+        state is RUNNING if a process was asked, and SCHEDULED if one has to be begun.
+
+    Raises:
+        ObjectNotFound: there is no such flow run.
+        NotPausedError: it is not paused.
+    """
+
+    def work(execute: Execute) -> OrchestrationResult:
+        found = execute(sql.READ_FLOW_RUN, (flow_run_id.bytes,)).fetchone()
+        if found is None:
+            raise no_flow_run(store, flow_run_id)
+        run = encoding.flow_run_from_row(found)
+        lease = read_lease(execute, flow_run_id.bytes)
+        state = run.state
+        if lease.is_alive and _as_asked(lease, StateType.RUNNING) is not None:
+            state = _as_asked(lease, StateType.RUNNING)
+        if state is None or not state.is_paused():
+            name = "without a state" if state is None else f"in state {state.name}"
+            raise NotPausedError(
+                f"Flow run {run.name!r} ({run.id}) is {name}: only a paused run can be resumed."
+            )
+        if lease.is_alive:
+            return _ask_owner(execute, run, Running(), lease, force=False)
+        return _move_flow_run(execute, run, Scheduled(name=RESUMING), lease, force=False)
+
+    return store.transact(work)
+
+
+def _as_asked(lease: Lease, wanted: StateType) -> State | None:
+    """Give the state that was asked of the owner before, where it counts for what is wanted now.
+
+    Of two requests the owner sees the last: a pause that it has not taken note of is taken back by
+    a resumption, and the other way round. A cancellation stands.
+    """
+    if lease.control is None:
+        return None
+    asked = requests.decode(lease.control)
+    counts = asked.is_cancelling() or {asked.type, wanted} == {StateType.PAUSED, StateType.RUNNING}
+    return asked if counts or asked.type is wanted is StateType.RUNNING else None
+
+
 def no_flow_run(store: Store, flow_run_id: UUID) -> ObjectNotFound:
     """Make the error that says that a flow run does not exist."""
     return ObjectNotFound(
@@ -116,22 +166,27 @@ def no_flow_run(store: Store, flow_run_id: UUID) -> ObjectNotFound:
 def _ask_owner(
     execute: Execute, run: FlowRun, proposed: State, lease: Lease, *, force: bool
 ) -> OrchestrationResult:
-    if proposed.type not in REQUESTS:
+    if run.state is not None and (asked := _as_asked(lease, proposed.type)) is not None:
+        # What was asked for before holds, though the owner has not taken note of it yet.
+        run.state = asked
+    is_resumed = proposed.type is StateType.RUNNING and run.state_type is StateType.PAUSED
+    if proposed.type not in REQUESTS and not is_resumed:
         return _result(
             Status.ABORT,
             reason=f"Flow run {run.name!r} is being executed by {_title(lease)}, which decides its"
             " states. Propose Cancelling() to have it stopped, or give force=True to take the run"
             " away from that process.",
         )
-    if lease.control == StateType.CANCELLING:
-        # What was asked for before holds, though the owner has not taken note of it yet.
-        run.state = State(type=StateType.CANCELLING, message="Asked for from outside.")
     # The rules let a run without a process be cancelled at once; this one has a process.
     run.infrastructure_pid = run.infrastructure_pid or lease.owner
     answer = decide_flow(run, proposed, Facts(now=clock.now()), force=force)
     if answer.state is None:
         return _refusal(run, answer)
-    execute(sql.ASK_OF_FLOW_RUN, (proposed.type.value, run.id.bytes))
+    if is_resumed and answer.status is Status.REJECT:
+        return _result(Status.REJECT, answer.state, reason=answer.reason)  # its owner sees to it
+    if proposed.is_paused() and proposed.state_details.pause_key is None:
+        proposed.state_details.pause_key = str(new_id())
+    execute(sql.ASK_OF_FLOW_RUN, (requests.encode(proposed), run.id.bytes))
     proposed.state_details.flow_run_id = run.id
     return _result(
         Status.ACCEPT,

@@ -12,6 +12,7 @@ from penstock.engine.flow_runs import (
     orchestrate_flow_run,
     report_flow_run_crashes,
 )
+from penstock.engine.pausing import pause_flow_run, resume_flow_run
 from penstock.engine.task_calls import begin_task_map, enter_task_run_engine
 from penstock.engine.task_runs import (
     begin_task_run,
@@ -29,7 +30,9 @@ __all__ = [
     "enter_task_run_engine",
     "orchestrate_flow_run",
     "orchestrate_task_run",
+    "pause_flow_run",
     "report_flow_run_crashes",
     "report_task_run_crashes",
+    "resume_flow_run",
     "resume_flow_run_here",
 ]

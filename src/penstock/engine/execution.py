@@ -21,7 +21,7 @@ from penstock.exceptions import Abort
 from penstock.results import ResultFactory
 from penstock.settings import get_current_settings
 from penstock.states import State, StateGroup, StateType
-from penstock.store import Fence, FenceLost, Row, Store, Write
+from penstock.store import Fence, FenceLost, Row, Store, Write, requests
 from penstock.store import statements as sql
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Execution:
         "_factories",
         "asked",
         "autonomous",
+        "call",
         "crash",
         "deadline",
         "drives",
@@ -75,6 +76,7 @@ class Execution:
         "observed_pauses",
         "parent",
         "recorded",
+        "rest",
         "result_serializer",
         "result_storage",
         "runner",
@@ -104,6 +106,9 @@ class Execution:
         self.flow_run = flow_run
         self.seen_flow_run = flow_run
         self.asked: State | None = None
+        self.call: Any = None
+        self.rest: PenstockFuture | None = None
+        """Done when the run, which rests in this process, goes on; none while it does not rest."""
         self.fence = fence
         self.runner = runner
         self.log_prints = log_prints
@@ -215,7 +220,12 @@ class Execution:
         if control is not None:
             self.heed(control)
 
-    def submit(self, rows: list[Row], then: Callable[[BaseException | None], None]) -> None:
+    def submit(
+        self,
+        rows: list[Row],
+        then: Callable[[BaseException | None], None],
+        behind: Fence | None = None,
+    ) -> None:
         """Commit rows as `commit` does, and call `then` with what went wrong, or with none."""
         logs = self._with_logs(rows)
 
@@ -231,7 +241,7 @@ class Execution:
 
         is_main_thread = enter_critical()
         try:
-            self.store.journal.submit(Write(rows, self.fence, over))
+            self.store.journal.submit(Write(rows, self.fence, over, behind))
         finally:
             if is_main_thread:
                 leave_critical()
@@ -257,13 +267,23 @@ class Execution:
 
         The run's own record changes when its code has come to an end.
         """
-        run = self.flow_run
-        if run is None or (self.asked is not None and self.asked.type == control):
+        run, word = self.flow_run, requests.word_of(control)
+        if run is None or (self.asked is not None and self.asked.type == word):
             return
-        self.asked = State(type=StateType(control), message="Asked for from outside of the run.")
+        if word is StateType.RUNNING or (self.asked is not None and self.asked.is_cancelling()):
+            if word is StateType.RUNNING and self.rest is None:
+                self.forget_request()  # it had not begun to rest yet
+            return
+        self.asked = requests.decode(control)
         self.seen_flow_run = msgspec.structs.replace(run, state=self.asked)
         if self.asked.is_cancelling():
             self.stop("The flow run is being cancelled")
+
+    def forget_request(self) -> None:
+        """Go by the run's own state again: what was asked of it is done."""
+        if self.asked is not None and not self.asked.is_cancelling():
+            self.asked = None
+            self.seen_flow_run = self.flow_run
 
     # -- what has happened --------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ def refuse(call: FlowCall, failed: State) -> Steps[State]:
 def begin_flow_run(call: FlowCall) -> Steps[State]:
     """Execute a flow run: its task runner, its lease, and whatever breaks it (section 3.4)."""
     execution = call.execution
+    execution.call = call
     execution.runner = duplicate_of(call.flow.task_runner).start()
     try:
         state = yield from orchestrate_flow_run(call)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from penstock import clock
 from penstock.context import FlowRunContext
 from penstock.engine.effects import Commit, Sleep, Steps
-from penstock.engine.task_transitions import call_hook
+from penstock.engine.hooks import call_hook
 from penstock.exceptions import Abort
 from penstock.logging import log_flow_run
 from penstock.logging.loggers import flow_run_logger
@@ -51,6 +51,7 @@ class FlowCall:
         "execution",
         "flow",
         "has_finished",
+        "heeded",
         "is_released",
         "parameters",
         "run",
@@ -77,6 +78,7 @@ class FlowCall:
         self.counts = counts
         self.created = False
         self.has_finished = False
+        self.heeded: str | None = None
         self.is_released = False
 
     def logger(self) -> Any:
@@ -186,6 +188,7 @@ def _write(
     except (Exception, Abort):
         _take_back(call, former, dummy_state)
         raise
+    call.heeded = None
     if not call.created:
         call.created = True
         if not state.is_final():
@@ -211,10 +214,13 @@ def _log_beginning(call: FlowCall) -> None:
 
 def _rows_of(call: FlowCall, state: State, facts: Facts) -> list[Row]:
     run, execution = call.run, call.execution
-    is_over = state.is_final() or state.is_paused()
+    # A run that rests in its process is still this process's.
+    is_over = state.is_final() or (state.is_paused() and execution.rest is None)
     rows: list[Row] = []
     if call.created:
         rows.append((sql.UPDATE_FLOW_RUN, flow_run_update_row(run)))
+        if call.heeded is not None and execution.fence is not None:
+            rows.append((sql.HEED_REQUEST, (*execution.fence, call.heeded)))
         if is_over and execution.fence is not None:
             ended = sql.FINISH_FLOW_RUN if state.is_final() else sql.RELEASE_FLOW_RUN
             rows.append((ended, tuple(execution.fence)))

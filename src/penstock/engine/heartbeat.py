@@ -82,8 +82,19 @@ class Heartbeat:
             fences = [execution.fence for execution in owned if execution.fence is not None]
             store.extend_leases(fences, ttl_s)
             for execution in owned:
+                _heed_requests(execution)
                 _note_running(execution)
         executions[0].flush_logs()
+
+
+def _heed_requests(execution: Execution) -> None:
+    """Take note of what was asked of a run that has committed nothing for a while."""
+    fence = execution.fence
+    if fence is None or execution.rest is not None:
+        return
+    rows = execution.store.read(sql.READ_FENCE, (fence.flow_run_id,))
+    if rows and rows[0][0] == fence.token and rows[0][1] is not None:
+        execution.heed(rows[0][1])
 
 
 def _note_running(execution: Execution) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock import clock
-from penstock.engine.effects import Ask, Commit, Read, Sleep, Steps
+from penstock.engine.effects import Commit, Read, Sleep, Steps
+from penstock.engine.hooks import call_hook
+from penstock.engine.resting import wait_for_resume
 from penstock.exceptions import Abort, Pause
 from penstock.logging.loggers import task_run_logger
 from penstock.results import BaseResult
@@ -90,8 +92,17 @@ def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[St
             take_back(run, former)
             raise
     if status is Status.REJECT and state.is_paused():
-        raise Pause(answer.reason, state=state)
+        return (yield from _propose_when_resumed(call, proposed, state, answer.reason))
     return state
+
+
+def _propose_when_resumed(
+    call: TaskCall, proposed: State, paused: State, reason: str | None
+) -> Steps[State]:
+    """Propose again when the flow run goes on, if it rests in this process."""
+    if not (yield from wait_for_resume(call.execution)):
+        raise Pause(reason, state=paused)
+    return (yield from propose(call, proposed.copy()))
 
 
 def rows_of(run: TaskRun, state: State) -> list[Row]:
@@ -132,23 +143,3 @@ def run_hooks(call: TaskCall, context: TaskRunContext, state: State) -> Steps[No
         yield from call_hook(
             hook, {"task": task, "task_run": call.run, "state": state}, call.logger(), context
         )
-
-
-def call_hook(hook: Any, kwargs: dict[str, Any], logger: Any, context: Any) -> Steps[None]:
-    """Call one hook and log it; what it raises is logged, and nothing more."""
-    name = hook_name(hook)
-    state = kwargs["state"]
-    logger.info("Running hook %r in response to entering state %r", name, state.name)
-    try:
-        yield Ask(hook, (), kwargs, context)
-    except Exception:
-        logger.exception("An error was encountered while running hook %r", name)
-    else:
-        logger.info("Hook %r finished running successfully", name)
-
-
-def hook_name(hook: Any) -> str:
-    """Name a hook: a function, a partial of one, or an object that can be called."""
-    while hasattr(hook, "func"):
-        hook = hook.func
-    return getattr(hook, "__name__", type(hook).__name__)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SCHEDULED = StateType.SCHEDULED
 _RUNNING = StateType.RUNNING
 _TERMINAL = TERMINAL_STATES
+_RESUMING = "Resuming"
 _replace = msgspec.structs.replace
 
 
@@ -78,8 +79,10 @@ def take_back(run: FlowRun | TaskRun, former: State | None) -> None:
     """
     state = run.history.pop()
     run.state = former
+    if isinstance(run, FlowRun):
+        _take_back_pause(run, former, state)
     if state.type is _RUNNING:
-        run.run_count -= 1
+        run.run_count -= not _was_resumed(run, former)
         if all(earlier.type is not _RUNNING for earlier in run.history):
             run.start_time = None
     if former is None:
@@ -90,6 +93,23 @@ def take_back(run: FlowRun | TaskRun, former: State | None) -> None:
         run.end_time = None
     is_scheduled = former.type is _SCHEDULED
     run.next_scheduled_start_time = former.state_details.scheduled_time if is_scheduled else None
+
+
+def _was_resumed(run: Run, former: State | None) -> bool:
+    """Tell whether a run went on after a pause, which is no attempt."""
+    if former is None or not isinstance(run, FlowRun):
+        return False
+    return former.type is StateType.PAUSED or former.name == _RESUMING
+
+
+def _take_back_pause(run: FlowRun, former: State | None, state: State) -> None:
+    """Make the policy what it was before a pause, or before going on after one."""
+    policy, key = run.empirical_policy, state.state_details.pause_key
+    if state.type is StateType.PAUSED and key is not None:
+        keys = [known for known in policy.pause_keys if known != key]
+        run.empirical_policy = _replace(policy, pause_keys=keys)
+    elif former is not None and former.name == _RESUMING:
+        run.empirical_policy = _replace(policy, resuming=True)
 
 
 def _stamp(run: Run, state: State, facts: Facts) -> None:

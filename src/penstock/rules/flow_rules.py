@@ -156,7 +156,8 @@ def handle_resuming(run: FlowRun, proposed: State, facts: Facts) -> Verdict:
             "This flow run is suspended and cannot be resumed: it has no deployment, so nothing"
             " would pick it up."
         )
-    if details.pause_timeout is not None and details.pause_timeout <= facts.now:
+    is_expired = details.pause_timeout is not None and details.pause_timeout <= facts.now
+    if is_expired and target is not FAILED:  # one that fails of itself says why
         return reject(Failed(message=NEVER_RESUMED, timestamp=facts.now), NEVER_RESUMED)
     if target in TERMINAL:
         return None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from penstock import clock, ids, world
 from penstock.engine import heartbeat as heartbeat_room
+from penstock.engine import watching as watching_room
 from penstock.engine.drivers.simulated import Ended, observed
 from penstock.engine.effects import Commit, Invoke
 from penstock.engine.flow_transitions import FlowCall
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _MEMORY: tuple[tuple[Any, str], ...] = (
     (store_room, "_stores"),
     (heartbeat_room, "_heartbeat"),
+    (watching_room, "_watch"),
     (loops_room, "_loop_threads"),
     (timers_room, "_timers"),
     (buffer_room, "_buffer"),

@@ -187,18 +187,20 @@ class Drive:
     def _begin(self, effect: Any, turn: int) -> None:
         """Begin what takes its time; whoever ends it resumes the generator."""
         kind = type(effect)  # pyright: ignore[reportUnknownVariableType]
+        go_on = lambda: self._resume(turn, None, None)  # noqa: E731 - one line, used twice below
         if kind is Commit:
             effect.execution.submit(
                 effect.rows,
                 partial(self._committed, turn),
+                effect.behind,
             )
         elif kind is Invoke:
             self._invoke(effect.call, turn)
         elif kind is Await:
-            _when_all_done(effect.futures, lambda: self._resume(turn, None, None))
+            # Whoever ends the wait need not be a worker.
+            _when_all_done(effect.futures, lambda: self._hand_to_worker(go_on))
         elif kind is Sleep:
             delay_s = max(effect.until - clock.epoch(), 0.0)
-            go_on = lambda: self._resume(turn, None, None)  # noqa: E731 - one line, used twice below
             timers().call_later(delay_s, lambda: self._hand_to_worker(go_on))
         else:
             # A user's hook, or I/O: not in the thread that has just committed for everybody.

@@ -1,0 +1,46 @@
+"""`penstock flow-run pause`: what is asked of runs that other processes execute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.cli.failing import CommandError
+from penstock.cli.finding import find_flow_run
+from penstock.cli.output import write
+from penstock.cli.ownership import ownership_of
+from penstock.engine.pausing import ask_to_pause
+from penstock.states import Paused
+from penstock.store import get_store
+
+if TYPE_CHECKING:
+    from penstock.records import FlowRun
+
+
+def pause_flow_run(reference: str, timeout_s: float | None) -> None:
+    """Have a flow run rest in its process when its next task run wants to begin.
+
+    Parameters:
+        reference: which; see `find_flow_run`.
+        timeout_s: seconds from now after which it fails if it is not resumed; none for never.
+
+    Raises:
+        CommandError: it cannot be told which run is meant, or no process executes it.
+        RuntimeError: it cannot be paused.
+    """
+    store = get_store()
+    run = store.read_flow_run(find_flow_run(store, reference))
+    ownership = ownership_of(store, run)
+    if not ownership.is_alive:
+        name = "no state" if run.state is None else f"state {run.state.name}"
+        message = f"{title_of(run)} is in {name}, and no process executes it: it cannot pause."
+        raise CommandError(message)
+    ask_to_pause(store, run.id, Paused(timeout_seconds=timeout_s))
+    write(
+        f"{title_of(run)} was asked to pause: it rests in {ownership.title} when its next task"
+        f" wants to begin.\nLet it go on: penstock flow-run resume {run.id}\n"
+    )
+
+
+def title_of(run: FlowRun) -> str:
+    """Name a flow run as the commands do."""
+    return f"Flow run {run.name!r} ({run.id})"

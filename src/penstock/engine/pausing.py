@@ -1,0 +1,232 @@
+"""`pause_flow_run` and `resume_flow_run`, as programs call them (section 9)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from penstock import clock
+from penstock.client import transitions
+from penstock.context import FlowRunContext, TaskRunContext, current_caller
+from penstock.engine.drivers import choosing, inline
+from penstock.engine.resting import paused_state, rest
+from penstock.exceptions import FlowPauseTimeout
+from penstock.rules import Status
+from penstock.states import Paused, StateType
+from penstock.store import get_store, requests
+from penstock.store import statements as sql
+from penstock.utilities.asyncutils import is_in_async_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from uuid import UUID
+
+    from penstock.engine.effects import Steps
+    from penstock.engine.flow_transitions import FlowCall
+    from penstock.store import Store
+
+NOTICE_TIMEOUT_S = 5.0
+"""How long a resumption waits at most for the paused run's process to take note of it."""
+
+_NOTICE_INTERVAL_S = 0.01
+
+
+def pause_flow_run(
+    *,
+    flow_run_id: UUID | str | None = None,
+    timeout: float | None = 3600,
+    poll_interval: float = 10,
+    key: str | None = None,
+) -> Any:
+    """Have the flow run that this code is in wait until somebody resumes it.
+
+    Its process keeps it. Task runs that are being executed go on; those that want to begin wait.
+
+    Parameters:
+        flow_run_id: pause this run instead; it rests when its next task run wants to begin.
+        timeout: seconds after which the run fails if nobody has resumed it; None for never.
+        poll_interval: taken for programs that give it: a resumption is noticed within a tenth of
+            a second, whatever it is.
+        key: names this pause: in one flow run it rests once. By default the pauses are counted,
+            so that a second execution knows those that it has passed.
+
+    Returns:
+        Nothing, when the run is resumed; in async code an awaitable of it.
+
+    Raises:
+        FlowPauseTimeout: nobody resumed it in time. The run ends Failed.
+        RuntimeError: this is not in the code of a flow, or the run cannot be paused.
+        ValueError: `timeout` or `poll_interval` is not positive, or `flow_run_id` no id.
+
+    Example:
+        >>> @flow
+        ... def release():
+        ...     build()
+        ...     pause_flow_run(timeout=3600)  # penstock flow-run resume ID
+        ...     publish()
+    """
+    _check_positive("timeout", timeout)
+    _check_positive("poll_interval", poll_interval)
+    if flow_run_id is not None:
+        paused = Paused(timeout_seconds=timeout, pause_key=key)
+        run_id = id_of(flow_run_id)
+        return here_or_awaitable(lambda: ask_to_pause(get_store(), run_id, paused))
+    call = call_to_pause("pause")
+    steps = _pause(call, next_key(call, key), _end_of(timeout))
+    if current_caller().isasync:
+        return _drive_async(steps)
+    return choosing.through_gate(lambda: inline.drive(steps))
+
+
+def _pause(call: FlowCall, key: str, until: datetime | None) -> Steps[None]:
+    state = yield from rest(call, paused_state(call, key, until))
+    if state.is_paused():
+        raise FlowPauseTimeout(
+            f"Flow run {call.run.name!r} was paused and never resumed: it could be until"
+            f" {until:%Y-%m-%d %H:%M:%S} UTC."
+        )
+
+
+async def _drive_async(steps: Steps[Any]) -> Any:
+    from penstock.engine.drivers import asynchronous
+
+    return await asynchronous.drive(steps)
+
+
+def _end_of(timeout: float | None) -> datetime | None:
+    return None if timeout is None else clock.now() + timedelta(seconds=timeout)
+
+
+def call_to_pause(deed: str) -> FlowCall:
+    """Give the call of the flow that this code is in.
+
+    Raises:
+        RuntimeError: it is not in the code of a flow.
+    """
+    if TaskRunContext.variable.get() is not None:
+        message = (
+            f"Cannot {deed} task runs. {deed.capitalize()} the flow run: in its own code, or from"
+            " outside by its id."
+        )
+        raise RuntimeError(message)
+    context = FlowRunContext.variable.get()
+    call = None if context is None or context.is_over else context.execution.call
+    if call is None:
+        message = (
+            f"There is no flow run to {deed} here: this is not called by the code of a @flow. Give"
+            f" flow_run_id=... to {deed} another one."
+        )
+        raise RuntimeError(message)
+    return call
+
+
+def next_key(call: FlowCall, key: str | None) -> str:
+    """Give what names the next pause of an execution: its number, unless it is given."""
+    seen = call.execution.observed_pauses
+    seen["counter"] += 1
+    return str(seen["counter"]) if key is None else key
+
+
+def ask_to_pause(store: Store, flow_run_id: UUID, paused: Any) -> None:
+    """Ask for a pause of a run from outside.
+
+    Raises:
+        RuntimeError: it cannot be paused.
+        ObjectNotFound: there is no such run.
+    """
+    answer = transitions.set_flow_run_state(store, flow_run_id, paused, force=False)
+    if answer.status is not Status.ACCEPT:
+        message = f"Flow run {flow_run_id} cannot be paused: {answer.details.reason}"
+        raise RuntimeError(message)
+
+
+def resume_flow_run(flow_run_id: UUID | str) -> Any:
+    """Let a paused flow run go on.
+
+    A run that is paused in its process goes on there. One that is in no process any more is
+    scheduled: `penstock flow-run execute` goes on with it.
+
+    Parameters:
+        flow_run_id: the run's id.
+
+    Returns:
+        Nothing, when the run's process has taken note; in async code an awaitable of it.
+
+    Raises:
+        NotPausedError: the run is not paused.
+        FlowPauseTimeout: its time to be resumed is over. It is Failed.
+        ObjectNotFound: there is no such run.
+        RuntimeError: it cannot be resumed.
+        ValueError: this is no id.
+
+    Example:
+        >>> resume_flow_run("01a20480-3334-7aa3-8186-a049104944c6")  # doctest: +SKIP
+    """
+    run_id = id_of(flow_run_id)
+    return here_or_awaitable(lambda: resume_from_outside(get_store(), run_id))
+
+
+def resume_from_outside(store: Store, flow_run_id: UUID) -> StateType:
+    """Let a paused flow run go on; see `resume_flow_run`.
+
+    Returns:
+        RUNNING if its process goes on with it, SCHEDULED if one is to be started.
+    """
+    answer = transitions.resume_flow_run(store, flow_run_id)
+    state = answer.state
+    if answer.status is Status.ACCEPT and state is not None:
+        if state.is_running():
+            _wait_for_notice(store, flow_run_id)
+        return state.type
+    if state is not None and state.is_failed():
+        raise FlowPauseTimeout(f"Flow run {flow_run_id} expired: {answer.details.reason}")
+    message = f"Flow run {flow_run_id} cannot be resumed: {answer.details.reason}"
+    raise RuntimeError(message)
+
+
+def _wait_for_notice(store: Store, flow_run_id: UUID) -> None:
+    """Wait until the owner has taken note; raise if the time was over just before."""
+    until = clock.monotonic() + NOTICE_TIMEOUT_S
+    while clock.monotonic() < until:
+        rows = store.read(sql.READ_FENCE, (flow_run_id.bytes,))
+        control = rows[0][1] if rows else None
+        if control is None or requests.word_of(control) is not StateType.RUNNING:
+            break
+        clock.sleep(_NOTICE_INTERVAL_S)
+    history = store.read_flow_run(flow_run_id).history
+    if history[-1].is_failed() and history[-2].is_paused():
+        raise FlowPauseTimeout(f"Flow run {flow_run_id} expired: {history[-1].message}")
+
+
+def here_or_awaitable(work: Callable[[], Any]) -> Any:
+    """Do what reads and writes the store: now, or in async code when it is awaited."""
+    caller = current_caller()
+    if caller.isasync if caller is not None else is_in_async_code():
+        return _in_thread(work)
+    return work()
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    import asyncio  # in async code it is loaded already
+
+    return await asyncio.to_thread(work)
+
+
+def id_of(value: UUID | str) -> UUID:
+    """Give a flow run's id.
+
+    Raises:
+        ValueError: this is none.
+    """
+    from penstock.client.base import id_of as parsed  # brings what searches are made of
+
+    return parsed(value, "flow run")
+
+
+def _check_positive(name: str, seconds: Any) -> None:
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if (name == "timeout" and seconds is None) or (is_number and seconds > 0):
+        return
+    message = f"{name}={seconds!r}: give a positive number of seconds."
+    raise ValueError(message)

@@ -1,0 +1,168 @@
+"""One place where all runs of this process wait that rest in it: for somebody to resume them.
+
+One daemon thread looks every few hundredths of a second whether anything was written to the store,
+and only then at what is asked of the runs. It is started with the first run that rests and ends
+with the last.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from penstock import clock, world
+from penstock.exceptions import StoreError
+from penstock.states import StateType
+from penstock.store import requests
+from penstock.store import statements as sql
+
+if TYPE_CHECKING:
+    from penstock.engine.execution import Execution
+    from penstock.futures import PenstockFuture
+    from penstock.states import State
+    from penstock.store import Store
+
+INTERVAL_S = 0.025
+"""How often the thread looks: what bounds how long after its resumption a run goes on."""
+
+REST_FACTOR = 10
+"""The thread rests so much longer than it looked, so that it takes a tenth of a core at most."""
+
+_logger = logging.getLogger("penstock.engine")
+
+
+class Wait:
+    """A run that rests.
+
+    Parameters:
+        execution: whose run it is.
+        woken: is done when the run is asked for something, or its time is over.
+        due: until when it rests at most, in seconds since the epoch; none for ever.
+        state: the state in which it rests.
+
+    Attributes:
+        control: What it was asked for; none if its time was over.
+    """
+
+    __slots__ = ("control", "due", "execution", "state", "woken")
+
+    def __init__(
+        self, execution: Execution, woken: PenstockFuture, due: float | None, state: State
+    ) -> None:
+        self.execution = execution
+        self.woken = woken
+        self.due = due
+        self.state = state
+        self.control: str | None = None
+
+    def is_over(self) -> bool:
+        """Look whether the run is asked for something, or its time is over; note what it is."""
+        execution = self.execution
+        fence = execution.fence
+        if execution.stopped is not None or fence is None:
+            return True
+        rows = execution.store.read(sql.READ_FENCE, (fence.flow_run_id,))
+        if not rows or rows[0][0] != fence.token:
+            return True  # somebody else has it: its next commit says so
+        control: str | None = rows[0][1]
+        if control is not None and requests.word_of(control) is not StateType.PAUSED:
+            self.control = control
+            execution.heed(control)
+            return True
+        return self.is_due(clock.epoch())
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether its time is over."""
+        return self.due is not None and self.due <= now
+
+    def end(self) -> None:
+        """Let it go on."""
+        self.woken.set_state(self.state)
+
+
+class Watch:
+    """The runs of this process that rest, and the thread that looks for them."""
+
+    def __init__(self) -> None:
+        self._waits: set[Wait] = set()
+        self._lock = threading.Lock()
+        self._looks = False
+        self._versions: dict[Store, object] = {}
+        self._new: set[Wait] = set()
+
+    def add(self, wait: Wait) -> None:
+        """Wake a run when it is time."""
+        with self._lock:
+            self._waits.add(wait)
+            self._new.add(wait)
+            if not self._looks:
+                self._looks = True
+                world.start_thread(self._run, "penstock-watch")
+
+    def remove(self, wait: Wait) -> None:
+        """Look for a run no longer: it was woken otherwise."""
+        with self._lock:
+            self._waits.discard(wait)
+            self._new.discard(wait)
+
+    def _run(self) -> None:
+        while True:
+            began = clock.monotonic()
+            with self._lock:
+                if not self._waits:
+                    self._looks = False
+                    self._versions.clear()
+                    return
+                waits, new = list(self._waits), self._new
+                self._new = set()
+            for wait in self._over(waits, new):
+                self.remove(wait)
+                wait.end()
+            looked_s = clock.monotonic() - began
+            clock.sleep(max(INTERVAL_S, looked_s * REST_FACTOR))
+
+    def _over(self, waits: list[Wait], new: set[Wait]) -> list[Wait]:
+        """Give the runs that rest no longer."""
+        over: list[Wait] = []
+        now = clock.epoch()
+        try:
+            changed = self._changed({wait.execution.store for wait in waits})
+            for wait in waits:
+                is_stopped = wait.execution.stopped is not None
+                is_asked = wait in new or wait.execution.store in changed
+                if (is_asked or is_stopped or wait.is_due(now)) and wait.is_over():
+                    over.append(wait)
+        except StoreError as error:
+            _logger.warning("The store of runs that rest could not be read: %s", error)
+            self._versions.clear()
+        return over
+
+    def _changed(self, stores: set[Store]) -> set[Store]:
+        """Give the stores that were written to since this was asked last, as far as one sees."""
+        changed: set[Store] = set()
+        for store in stores:
+            if not store.url.startswith("sqlite:"):
+                changed.add(store)
+                continue
+            version = store.read(sql.READ_DATA_VERSION)[0][0]
+            if self._versions.get(store) != version:
+                self._versions[store] = version
+                changed.add(store)
+        return changed
+
+
+_watch = Watch()
+
+
+def watch() -> Watch:
+    """Give this process's waiting place."""
+    return _watch
+
+
+def _after_fork() -> None:
+    global _watch  # noqa: PLW0603 - the thread stays in the parent, and so do its runs
+    _watch = Watch()
+
+
+world.at_new_process(_after_fork)
