@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from penstock import runtime
     from penstock.client import get_client
     from penstock.context import tags
-    from penstock.engine import pause_flow_run, resume_flow_run
+    from penstock.engine import pause_flow_run, resume_flow_run, suspend_flow_run
     from penstock.flows import Flow, flow
     from penstock.logging import get_run_logger
     from penstock.states import State
@@ -36,6 +36,7 @@ _WHERE = {
     "pause_flow_run": "penstock.engine",
     "resume_flow_run": "penstock.engine",
     "runtime": "penstock.runtime",
+    "suspend_flow_run": "penstock.engine",
     "tags": "penstock.context",
     "task": "penstock.tasks",
     "unmapped": "penstock.utilities.annotations",
@@ -52,6 +53,7 @@ __all__ = [
     "pause_flow_run",
     "resume_flow_run",
     "runtime",
+    "suspend_flow_run",
     "tags",
     "task",
     "unmapped",

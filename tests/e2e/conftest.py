@@ -27,8 +27,9 @@ class Ended(NamedTuple):
 
 
 def command(script, *arguments):
-    """Give the command line of one of the programs in `flows`, or of `penstock` itself."""
-    program = ["-m", "penstock"] if script == "penstock" else [FLOWS / script]
+    """Give the command line of a program in `flows`, of `penstock` itself, or of Python."""
+    program = [FLOWS / script] if str(script).endswith(".py") else [script]
+    program = ["-m", "penstock"] if script == "penstock" else program
     return [sys.executable, "-W", "error", *map(str, [*program, *arguments])]
 
 

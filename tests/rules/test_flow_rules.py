@@ -278,13 +278,15 @@ class TestHandlePausingFlows:
         paused = decide_flow(run, Paused(), make.facts())
         assert (paused.status, paused.after) == (Status.ACCEPT, ("update_parent_task",))
 
-    def test_suspending_needs_a_deployment(self, make):
+    @pytest.mark.parametrize("place", [{"deployment_id": uuid4()}, {"entrypoint": "a.py:b"}])
+    def test_suspending_needs_a_flow_that_can_be_loaded(self, make, place):
         answer = decide_flow(make.flow_run("RUNNING"), Suspended(), make.facts())
-        assert "without a deployment" in make.refused(answer, Status.ABORT).reason
-        run = make.flow_run("RUNNING", deployment_id=uuid4())
+        reason = make.refused(answer, Status.ABORT).reason
+        assert "not recorded where its flow is" in reason
+        run = make.flow_run("RUNNING", **place)
         assert decide_flow(run, Suspended(), make.facts()).status is Status.ACCEPT
 
-    def test_a_key_that_has_fired_comes_before_the_lack_of_a_deployment(self, make):
+    def test_a_key_that_has_fired_comes_before_the_lack_of_a_place(self, make):
         run = make.flow_run("RUNNING", empirical_policy=FlowRunPolicy(pause_keys=["1"]))
         make.refused(decide_flow(run, Suspended(pause_key="1"), make.facts()), Status.REJECT)
 
@@ -296,7 +298,7 @@ class TestHandleResumingPausedFlows:
         make.refused(answer, Status.REJECT)
 
     @pytest.mark.parametrize("target", ["RUNNING", "SCHEDULED", *TERMINAL])
-    def test_a_suspended_run_needs_a_deployment(self, make, target):
+    def test_a_suspended_run_needs_a_flow_that_can_be_loaded(self, make, target):
         suspended = make.state("PAUSED", pause_reschedule=True)
         answer = decide_flow(make.flow_run(suspended), make.state(target), make.facts())
         make.refused(answer, Status.REJECT)

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from penstock import clock, flow, pause_flow_run, resume_flow_run, task, world
-from penstock.exceptions import NotPausedError
+from penstock import clock, flow, pause_flow_run, resume_flow_run, suspend_flow_run, task, world
+from penstock.exceptions import NotPausedError, Pause
 from penstock.runtime import flow_run
-from penstock.testing import crash_sweep, fault_sweep, stall_sweep
+from penstock.testing import Simulation, crash_sweep, fault_sweep, stall_sweep
 
 TRIES = 100
 
@@ -67,6 +67,13 @@ def outer():
     return rests() + add(1, 1)
 
 
+@flow
+def leaves():
+    later = add.submit(1, 2)
+    suspend_flow_run(timeout=3600)
+    return add(later, 1)
+
+
 FLOWS = [rests, rests_in_async_code, outer]
 each_flow = pytest.mark.parametrize("each", FLOWS, ids=lambda each: each.name)
 
@@ -86,3 +93,25 @@ def test_an_owner_that_comes_back_late_writes_nothing(each):
 @each_flow
 def test_a_store_that_fails_once_loses_nothing(each):
     fault_sweep(each, seed=5).check()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_flow_that_dies_while_it_leaves_goes_on(tmp_path, seed):
+    point = 0
+    while True:
+        simulation = Simulation(seed, tmp_path / f"{point}.db")
+        life = simulation.run(leaves, die_at=point)
+        died = life.died
+        if simulation.flow_run_id is None:
+            life = simulation.run(leaves)
+        for _ in range(3):
+            if not isinstance(life.error, Pause) and not life.died:
+                break
+            life = simulation.resume(leaves)
+        simulation.recorder.finish()
+        assert (life.value, simulation.violations) == (4, []), f"died at {point}"
+        simulation.close()
+        if not died:
+            break
+        point += 1
+    assert point > 10

@@ -154,6 +154,35 @@ def pause_run(
     pause_flow_run(flow_run, timeout or None)
 
 
+@flow_run_app.command("suspend")
+def suspend_run(
+    flow_run: RunArgument,
+    *,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", min=0, help="Seconds to resume it in; 0 for no limit."),
+    ] = 3600,
+) -> None:
+    """Have a run that is being executed leave its process until it is resumed.
+
+    It leaves when its next task wants to begin.
+    """
+    from penstock.cli.controlling import suspend_flow_run
+
+    suspend_flow_run(flow_run, timeout or None)
+
+
+@flow_run_app.command("execute")
+def execute_run(flow_run: RunArgument) -> int:
+    """Execute a run that is recorded, and that nobody executes, in this process.
+
+    Its completed tasks do not run again. The exit codes are those of `penstock run`.
+    """
+    from penstock.cli.running import execute_flow_run
+
+    return execute_flow_run(flow_run)
+
+
 @graph_app.command("show")
 def show_graph(
     target: Annotated[

@@ -22,8 +22,9 @@ from penstock.cli.finding import find_flow_run
 from penstock.cli.output import duration, write
 from penstock.cli.ownership import ownership_of
 from penstock.cli.parameters import bind_parameters, graph_parameters
-from penstock.cli.targets import load_flow_of, load_target
+from penstock.cli.targets import load_target
 from penstock.engine import enter_flow_run_engine_from_flow_call
+from penstock.engine.executing import refuse_to_execute
 from penstock.engine.pausing import resume_from_outside
 from penstock.engine.termination import capture_signals
 from penstock.exceptions import (
@@ -34,6 +35,7 @@ from penstock.exceptions import (
     TerminationSignal,
 )
 from penstock.ids import id_from_bytes, new_id
+from penstock.loading import load_flow_of_run
 from penstock.states import StateType
 from penstock.store import get_store
 
@@ -122,10 +124,22 @@ def resume_flow_run(reference: str) -> int:
         )
         raise CommandError(message)
     _refuse_subflow(store, run)
-    flow = load_flow_of(run)
+    flow = load_flow_of_run(run)
     if flow.is_graph:
         return _execute(run.id, lambda: flow.resume(run.id))
     return _execute(run.id, lambda: flow.resume(run.id, return_state=True))
+
+
+def execute_flow_run(reference: str) -> int:
+    """Execute a recorded flow run that no process executes; see `resume_flow_run`.
+
+    Raises:
+        PausedRun, CancelledRun: it is not to be executed.
+    """
+    store = get_store()
+    run = store.read_flow_run(find_flow_run(store, reference))
+    refuse_to_execute(run)
+    return resume_flow_run(str(run.id))
 
 
 def _refuse_subflow(store: Store, run: FlowRun) -> None:

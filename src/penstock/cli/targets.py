@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.cli.failing import CommandError
-from penstock.exceptions import MissingFlowError
 from penstock.loading import (
     LoadableFlow,
     find_module,
-    flows_in,
     load_flow_from_entrypoint,
     load_module,
     load_script,
@@ -22,8 +20,6 @@ from penstock.loading import (
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-    from penstock.records import FlowRun
 
 
 def load_target(target: str, *, only_graphs: bool = False) -> Any:
@@ -105,45 +101,3 @@ def _attribute(module: ModuleType, name: str) -> Any:
     for part in name.split("."):
         value = getattr(value, part, None)
     return value
-
-
-def load_flow_of(run: FlowRun) -> Any:
-    """Give the flow that a recorded run is one of.
-
-    Raises:
-        CommandError: it cannot be told where the flow is, or it is not there any more.
-        ScriptError: its file could not be imported.
-    """
-    in_python = f'In Python, call `.resume("{run.id}")` of the flow.'
-    if run.entrypoint is None:
-        message = (
-            f"It is not recorded which file has flow {run.flow_name!r}: the run was begun in an"
-            f" interactive session, or the flow is made inside a function.\n{in_python}"
-        )
-        raise CommandError(message)
-    try:
-        flow = load_flow_from_entrypoint(run.entrypoint)
-    except FileNotFoundError as error:
-        message = (
-            f"The file of flow {run.flow_name!r} is gone: {run.entrypoint.rpartition(':')[0]!r}."
-            f" Put it back. {in_python}"
-        )
-        raise CommandError(message) from error
-    except MissingFlowError as error:
-        message = (
-            f"Flow {run.flow_name!r} is not at {run.entrypoint!r} any more. Give the function, or"
-            f" the graph's variable, its former name. {in_python}"
-        )
-        raise CommandError(message) from error
-    if flow.name == run.flow_name:
-        return flow
-    # The run may be one of a variant that `with_options` made, beside the flow itself.
-    module = sys.modules.get(flow.module_name)
-    for other in [] if module is None else flows_in(module):
-        if other.name == run.flow_name:
-            return other
-    message = (
-        f"The flow at {run.entrypoint!r} is named {flow.name!r} now, and the run is one of flow"
-        f" {run.flow_name!r}. Give it its former name. {in_python}"
-    )
-    raise CommandError(message)

@@ -5,6 +5,10 @@ simulation (`drivers`). The stages have the names that the field knows (section 
 """
 
 from penstock.engine.continuing import create_and_begin_subflow_run
+from penstock.engine.executing import (
+    enter_flow_run_engine_from_subprocess,
+    retrieve_flow_then_begin_flow_run,
+)
 from penstock.engine.flow_calls import enter_flow_run_engine_from_flow_call, resume_flow_run_here
 from penstock.engine.flow_runs import (
     begin_flow_run,
@@ -12,7 +16,7 @@ from penstock.engine.flow_runs import (
     orchestrate_flow_run,
     report_flow_run_crashes,
 )
-from penstock.engine.pausing import pause_flow_run, resume_flow_run
+from penstock.engine.pausing import pause_flow_run, resume_flow_run, suspend_flow_run
 from penstock.engine.task_calls import begin_task_map, enter_task_run_engine
 from penstock.engine.task_runs import (
     begin_task_run,
@@ -27,6 +31,7 @@ __all__ = [
     "create_and_begin_subflow_run",
     "create_then_begin_flow_run",
     "enter_flow_run_engine_from_flow_call",
+    "enter_flow_run_engine_from_subprocess",
     "enter_task_run_engine",
     "orchestrate_flow_run",
     "orchestrate_task_run",
@@ -35,4 +40,6 @@ __all__ = [
     "report_task_run_crashes",
     "resume_flow_run",
     "resume_flow_run_here",
+    "retrieve_flow_then_begin_flow_run",
+    "suspend_flow_run",
 ]

@@ -9,6 +9,8 @@ from penstock.engine import inputs as run_inputs
 from penstock.engine.effects import Await, Commit, Read, Steps
 from penstock.engine.flow_runs import begin_flow_run, refuse, validate
 from penstock.engine.links import link_result
+from penstock.engine.resting import wait_for_resume
+from penstock.exceptions import PausedRun
 from penstock.rules import Facts, record, state_for_parent_task
 from penstock.states import (
     Crashed,
@@ -24,6 +26,7 @@ from penstock.store.encoding import task_run_row
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from penstock.engine.execution import Execution
     from penstock.engine.flow_transitions import FlowCall
     from penstock.records import FlowRun, TaskRun
 
@@ -41,6 +44,8 @@ def create_and_begin_subflow_run(call: FlowCall, inputs: run_inputs.Inputs | Non
     parent, dummy, flow = call.execution.parent, call.dummy, call.flow
     assert parent is not None and dummy is not None  # noqa: PT018 - what makes it a subflow
     given = call.parameters
+    if parent.rest is not None or parent.asked is not None:
+        yield from _wait_for_parent(parent)
     if inputs is not None:
         if inputs.futures:
             yield Await(inputs.futures)
@@ -72,6 +77,15 @@ def create_and_begin_subflow_run(call: FlowCall, inputs: run_inputs.Inputs | Non
         link_result(parent.links, dummy.id, state)
     parent.note_finished(state, counts=call.counts, is_subflow=True)
     return state
+
+
+def _wait_for_parent(parent: Execution) -> Steps[None]:
+    """Begin no subflow while its parent rests, and none at all if the parent is to leave."""
+    parent.refuse_when_stopped()
+    asked = parent.asked
+    if not (yield from wait_for_resume(parent)):
+        message = "The flow run is being suspended: its subflows begin when it is resumed."
+        raise PausedRun(message, state=asked)
 
 
 def _begin_within(call: FlowCall) -> Steps[State]:

@@ -274,10 +274,15 @@ class Execution:
             if word is StateType.RUNNING and self.rest is None:
                 self.forget_request()  # it had not begun to rest yet
             return
-        self.asked = requests.decode(control)
-        self.seen_flow_run = msgspec.structs.replace(run, state=self.asked)
-        if self.asked.is_cancelling():
+        self.hold_back(requests.decode(control))
+        if word is StateType.CANCELLING:
             self.stop("The flow run is being cancelled")
+
+    def hold_back(self, asked: State) -> None:
+        """Have task runs go by a state that the run is to come into."""
+        self.asked = asked
+        if self.flow_run is not None:
+            self.seen_flow_run = msgspec.structs.replace(self.flow_run, state=asked)
 
     def forget_request(self) -> None:
         """Go by the run's own state again: what was asked of it is done."""

@@ -51,6 +51,7 @@ def enter_flow_run_engine_from_flow_call(
         message = f"Invalid return type {return_type!r} for a flow: give 'state' or 'result'."
         raise ValueError(message)
     if choosing.is_loading_script():
+        setup_logging()
         get_logger("engine").warning(
             "Flow %r was called while its script is being loaded, and is not run. Put the call"
             ' under `if __name__ == "__main__":`.',

@@ -100,7 +100,10 @@ def begin_flow_run(call: FlowCall) -> Steps[State]:
             yield from _leave(call)
             raise
         state = yield from _cancel(call)
-    except (Pause, GeneratorExit):
+    except Pause as pause:
+        log_finish(call, pause.state)
+        raise
+    except GeneratorExit:
         raise
     except BaseException as error:
         yield from report_flow_run_crashes(call, error)
@@ -362,8 +365,9 @@ def _state_of_tasks(call: FlowCall) -> State:
 def _paused_by(error: PausedRun) -> State:
     paused = error.state
     details = paused.state_details if paused is not None else StateDetails()
+    name = "Suspended" if details.pause_reschedule else "Paused"
     return Paused(
-        name="Paused" if paused is None or paused.name == "NotReady" else paused.name,
+        name=name if paused is None or paused.name == "NotReady" else paused.name,
         pause_expiration_time=details.pause_timeout,
         reschedule=details.pause_reschedule,
         pause_key=details.pause_key,

@@ -1,4 +1,4 @@
-"""`pause_flow_run` and `resume_flow_run`, as programs call them (section 9)."""
+"""`pause_flow_run`, `suspend_flow_run`, `resume_flow_run`, as programs call them (section 9)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from penstock import clock
 from penstock.client import transitions
 from penstock.context import FlowRunContext, TaskRunContext, current_caller
 from penstock.engine.drivers import choosing, inline
-from penstock.engine.resting import paused_state, rest
+from penstock.engine.resting import leave, paused_state, rest, suspended_state
 from penstock.exceptions import FlowPauseTimeout
 from penstock.rules import Status
-from penstock.states import Paused, StateType
+from penstock.states import Paused, StateType, Suspended
 from penstock.store import get_store, requests
 from penstock.store import statements as sql
 from penstock.utilities.asyncutils import is_in_async_code
@@ -37,6 +37,7 @@ def pause_flow_run(
     flow_run_id: UUID | str | None = None,
     timeout: float | None = 3600,
     poll_interval: float = 10,
+    reschedule: bool = False,
     key: str | None = None,
 ) -> Any:
     """Have the flow run that this code is in wait until somebody resumes it.
@@ -48,6 +49,7 @@ def pause_flow_run(
         timeout: seconds after which the run fails if nobody has resumed it; None for never.
         poll_interval: taken for programs that give it: a resumption is noticed within a tenth of
             a second, whatever it is.
+        reschedule: suspend the run instead; see `suspend_flow_run`.
         key: names this pause: in one flow run it rests once. By default the pauses are counted,
             so that a second execution knows those that it has passed.
 
@@ -68,13 +70,19 @@ def pause_flow_run(
     """
     _check_positive("timeout", timeout)
     _check_positive("poll_interval", poll_interval)
+    if reschedule:
+        return suspend_flow_run(flow_run_id=flow_run_id, timeout=timeout, key=key)
     if flow_run_id is not None:
         paused = Paused(timeout_seconds=timeout, pause_key=key)
         run_id = id_of(flow_run_id)
         return here_or_awaitable(lambda: ask_to_pause(get_store(), run_id, paused))
     call = call_to_pause("pause")
-    steps = _pause(call, next_key(call, key), _end_of(timeout))
-    if current_caller().isasync:
+    return _drive(_pause(call, next_key(call, key), _end_of(timeout)))
+
+
+def _drive(steps: Steps[Any]) -> Any:
+    caller = current_caller()
+    if caller is not None and caller.isasync:
         return _drive_async(steps)
     return choosing.through_gate(lambda: inline.drive(steps))
 
@@ -86,6 +94,52 @@ def _pause(call: FlowCall, key: str, until: datetime | None) -> Steps[None]:
             f"Flow run {call.run.name!r} was paused and never resumed: it could be until"
             f" {until:%Y-%m-%d %H:%M:%S} UTC."
         )
+
+
+def suspend_flow_run(
+    *,
+    flow_run_id: UUID | str | None = None,
+    timeout: float | None = 3600,
+    key: str | None = None,
+) -> Any:
+    """Have the flow run that this code is in leave its process until somebody resumes it.
+
+    Its tasks that are being executed come to their end first; none begins any more. When it is
+    resumed, another process executes the flow anew: completed tasks are not executed again, and
+    this call returns at once.
+
+    Parameters:
+        flow_run_id: suspend this run instead; it leaves when its next task run wants to begin.
+        timeout: seconds after which it cannot be resumed any more; None for never.
+        key: as for `pause_flow_run`, which shares its count.
+
+    Returns:
+        Nothing, in the execution that has been resumed; in async code an awaitable of it.
+
+    Raises:
+        Pause: the run is suspended. It is no `Exception`: let it through.
+        RuntimeError: this is not in the code of a flow; or the run cannot be suspended, as it is
+            a subflow's, or it is not recorded in which file its flow is.
+        ValueError: `timeout` is not positive, or `flow_run_id` no id.
+
+    Example:
+        >>> @flow
+        ... def release():
+        ...     build()
+        ...     suspend_flow_run(timeout=86400)  # penstock flow-run resume ID
+        ...     publish()
+    """
+    _check_positive("timeout", timeout)
+    if flow_run_id is not None:
+        suspended = Suspended(timeout_seconds=timeout, pause_key=key)
+        run_id = id_of(flow_run_id)
+        return here_or_awaitable(lambda: ask_to_pause(get_store(), run_id, suspended))
+    call = call_to_pause("suspend")
+    return _drive(_suspend(call, next_key(call, key), _end_of(timeout)))
+
+
+def _suspend(call: FlowCall, key: str, until: datetime | None) -> Steps[None]:
+    yield from leave(call, suspended_state(call, key, until))
 
 
 async def _drive_async(steps: Steps[Any]) -> Any:
@@ -145,7 +199,7 @@ def resume_flow_run(flow_run_id: UUID | str) -> Any:
     """Let a paused flow run go on.
 
     A run that is paused in its process goes on there. One that is in no process any more is
-    scheduled: `penstock flow-run execute` goes on with it.
+    scheduled: `penstock flow-run execute ID`, or `python -m penstock.engine ID`, goes on with it.
 
     Parameters:
         flow_run_id: the run's id.

@@ -12,11 +12,11 @@ from penstock import clock
 from penstock.engine import watching
 from penstock.engine.effects import Await, Steps
 from penstock.engine.flow_transitions import propose
-from penstock.exceptions import Abort
+from penstock.exceptions import Abort, Pause
 from penstock.futures import PenstockFuture
 from penstock.ids import new_id
 from penstock.rules import Facts, Status, decide_flow
-from penstock.states import Paused, Running, StateType
+from penstock.states import Paused, Running, StateType, Suspended
 from penstock.store import requests
 from penstock.store.encoding import epoch_of
 
@@ -129,6 +129,28 @@ def wait_for_resume(execution: Execution) -> Steps[bool]:
     return state.is_running()
 
 
+def leave(call: FlowCall, suspended: State) -> Steps[State]:
+    """Suspend a run: what runs of it ends, nothing begins any more, and its process gives it up.
+
+    Returns:
+        RUNNING, if this pause has been before.
+
+    Raises:
+        Pause: the run is suspended.
+        RuntimeError: it cannot be.
+    """
+    state = refusal_of(call, suspended)
+    if state is not None:
+        return state
+    execution = call.execution
+    execution.hold_back(suspended)
+    while execution.unfinished:
+        yield Await(list(execution.unfinished))
+    execution.refuse_when_stopped()
+    state = yield from propose(call, suspended)
+    raise Pause(f"Flow run {call.run.name!r} is suspended.", state=state)
+
+
 def paused_state(call: FlowCall, key: str, until: datetime | None, why: str = "") -> State:
     """Make the state in which a run rests, and have it say what it waits for."""
     limit = "" if until is None else f" until {until:%Y-%m-%d %H:%M:%S} UTC"
@@ -137,3 +159,13 @@ def paused_state(call: FlowCall, key: str, until: datetime | None, why: str = ""
         f" {call.run.id}`)."
     )
     return Paused(pause_expiration_time=until, pause_key=key, message=message)
+
+
+def suspended_state(call: FlowCall, key: str, until: datetime | None) -> State:
+    """Make the state of a run that leaves its process, and have it say what it waits for."""
+    limit = "" if until is None else f" until {until:%Y-%m-%d %H:%M:%S} UTC"
+    message = (
+        f"Suspended: it has left its process, and waits{limit} to be resumed (`penstock flow-run"
+        f" resume {call.run.id}`)."
+    )
+    return Suspended(pause_expiration_time=until, pause_key=key, message=message)

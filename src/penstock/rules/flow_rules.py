@@ -134,13 +134,19 @@ def handle_pausing(run: FlowRun, proposed: State, facts: Facts) -> Verdict:
     if details.pause_reschedule:
         if run.parent_task_run_id is not None:
             return abort("Cannot suspend subflows: suspend the flow run that called it.")
-        if run.deployment_id is None:
+        if not _can_be_loaded(run):
             return abort(
-                "Cannot suspend flows without a deployment: nothing would pick this run up again."
-                " Pause it in its process, or make a deployment of the flow."
+                "Cannot suspend this flow run: it is not recorded where its flow is, so that"
+                " another process could go on with it. Put the flow at the top of a file, or pause"
+                " the run in its process."
             )
     keys = [*policy.pause_keys, key]
     return change(None, {"empirical_policy": _replace(policy, pause_keys=keys)})
+
+
+def _can_be_loaded(run: FlowRun) -> bool:
+    """Tell whether another process can find the flow that a run is one of."""
+    return run.deployment_id is not None or run.entrypoint is not None
 
 
 def handle_resuming(run: FlowRun, proposed: State, facts: Facts) -> Verdict:
@@ -151,10 +157,10 @@ def handle_resuming(run: FlowRun, proposed: State, facts: Facts) -> Verdict:
     if target not in _AFTER_PAUSED:
         return stay(f"This flow run is paused: it can be resumed or ended, not {proposed.name}.")
     details = current.state_details
-    if details.pause_reschedule and run.deployment_id is None:
+    if details.pause_reschedule and not _can_be_loaded(run):
         return stay(
-            "This flow run is suspended and cannot be resumed: it has no deployment, so nothing"
-            " would pick it up."
+            "This flow run is suspended and cannot be resumed: it is not recorded where its flow"
+            " is, so no process could go on with it."
         )
     is_expired = details.pause_timeout is not None and details.pause_timeout <= facts.now
     if is_expired and target is not FAILED:  # one that fails of itself says why
