@@ -1,7 +1,7 @@
 """`python -m penstock.engine ID`: execute a recorded flow run in a process of its own.
 
-The id may also be in PENSTOCK__FLOW_RUN_ID. The exit code is 0 if the run came to an end, or rests;
-1 if it could not be executed.
+The id may also be in PENSTOCK__FLOW_RUN_ID. The exit code is 0 if the run came to an end,
+or rests; 1 if it could not be executed.
 """
 
 from __future__ import annotations
