@@ -85,6 +85,7 @@ INSTALL_TIMEOUT_S = 90
 STARTING_TIMEOUT_S = 30
 END_SESSIONS = """select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid()"""
+WATCH = 'cat; kill -QUIT "$0"; rm -rf "$1"'
 PASSWORD = "otter:&/7"  # needs to be percent-encoded in a URL
 
 
@@ -104,6 +105,7 @@ class PostgresServer:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
+        self.watcher: subprocess.Popen[bytes] | None = None
         self._make()
 
     def _make(self) -> None:
@@ -143,6 +145,14 @@ class PostgresServer:
                 cwd=self.folder,
                 process_group=0,
             )
+        # Tests that hang are ended without any cleaning up: then the server ends with them.
+        self.watcher = subprocess.Popen(
+            ["sh", "-c", WATCH, str(self.process.pid), self.folder],
+            stdin=subprocess.PIPE,
+            user=self.user,
+            cwd="/",
+            process_group=0,
+        )
         ready = [self.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         deadline = time.monotonic() + STARTING_TIMEOUT_S
         while subprocess.run(ready, check=False).returncode != 0:
@@ -152,6 +162,10 @@ class PostgresServer:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it: by SIGINT in an orderly way, by SIGQUIT as if it had crashed."""
+        if self.watcher is not None:
+            self.watcher.kill()
+            self.watcher.communicate()
+            self.watcher = None
         if self.process is not None:
             self.process.send_signal(how)
             self.process.wait(30)
