@@ -6,6 +6,7 @@ import pytest
 
 from penstock import flow, task
 from penstock.settings import reload_settings
+from penstock.store.revisions import SCHEMA_REVISION
 from penstock.store.urls import without_password
 
 
@@ -46,8 +47,8 @@ def test_a_new_store_is_made_and_then_up_to_date(penstock, on_server, postgres_d
 
     made, again = penstock("db", "upgrade"), penstock("db", "upgrade")
 
-    assert made.out == f"The store {place!r} was made, with schema revision 0001.\n"
-    assert again.out == f"The store {place!r} is up to date: schema revision 0001.\n"
+    assert made.out == f"The store {place!r} was made, with schema revision {SCHEMA_REVISION}.\n"
+    assert again.out == f"The store {place!r} is up to date: schema revision {SCHEMA_REVISION}.\n"
 
 
 def test_runs_are_shown_and_every_record_goes(penstock, on_server, postgres_url):
