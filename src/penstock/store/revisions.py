@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from penstock.exceptions import StoreError, StoreTooNew, StoreTooOld
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The revision that a new store has, and that this penstock reads and writes."""
 
-KNOWN_REVISIONS = ("0001",)
+KNOWN_REVISIONS = ("0001", "0002")
 """Every revision that was released, oldest first."""
 
 

@@ -91,6 +91,23 @@ Index(
     postgresql_where=flow_run.c.idempotency_key.is_not(None),
 )
 
+Index(
+    "flow_run_by_owner",
+    flow_run.c.owner,
+    sqlite_where=flow_run.c.owner.is_not(None),
+    postgresql_where=flow_run.c.owner.is_not(None),
+)
+
+_AT_REST = text("state_type in ('SCHEDULED', 'PAUSED', 'CANCELLING')")
+
+Index(
+    "flow_run_at_rest",
+    flow_run.c.state_type,
+    flow_run.c.next_scheduled_start_time,
+    sqlite_where=_AT_REST,
+    postgresql_where=_AT_REST,
+)
+
 task_run = _table(
     "task_run",
     Column("flow_run_id", LargeBinary, primary_key=True),
@@ -146,4 +163,40 @@ block_document = Table(
     Column("created", SECONDS, nullable=False),
     Column("updated", SECONDS, nullable=False),
     UniqueConstraint("type_slug", "name"),
+)
+
+flow_run_input = _table(
+    "flow_run_input",
+    Column("flow_run_id", LargeBinary, primary_key=True),
+    Column("key", TEXT, primary_key=True),
+    Column("value", TEXT, nullable=False),
+    Column("sender", TEXT),
+    Column("created", SECONDS, nullable=False),
+)
+
+concurrency_limit = Table(
+    "concurrency_limit",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    Column("name", TEXT, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("active", Integer, nullable=False),
+    Column("slot_decay_per_second", SECONDS, nullable=False),
+    Column("decaying_slots", SECONDS, nullable=False),
+    Column("decaying_since", SECONDS, nullable=False),
+    Column("created", SECONDS, nullable=False),
+    Column("updated", SECONDS, nullable=False),
+    UniqueConstraint("name"),
+)
+
+concurrency_slot = _table(
+    "concurrency_slot",
+    Column("limit_id", LargeBinary, primary_key=True),
+    Column("id", LargeBinary, primary_key=True),
+    Column("holder", TEXT, nullable=False),
+    Column("flow_run_id", LargeBinary),
+    Column("owner", TEXT, nullable=False),
+    Column("lease_expires", SECONDS, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("taken", SECONDS),
 )

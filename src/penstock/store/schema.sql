@@ -1,4 +1,4 @@
--- The schema of a new SQLite store, at revision 0001. The migrations lead to the same (tested).
+-- The schema of a new SQLite store, at revision 0002. The migrations lead to the same (tested).
 -- Ids are 16 bytes that grow with time, times are seconds since the epoch, in UTC.
 
 create table alembic_version (
@@ -48,6 +48,13 @@ create index flow_run_by_parent on flow_run (parent_task_run_id)
 
 create unique index flow_run_by_idempotency_key on flow_run (flow_id, idempotency_key)
     where idempotency_key is not null;
+
+-- Which runs are executed somewhere: what recovery looks through.
+create index flow_run_by_owner on flow_run (owner) where owner is not null;
+
+-- Which runs wait for somebody: for their time, to be resumed, to be ended.
+create index flow_run_at_rest on flow_run (state_type, next_scheduled_start_time)
+    where state_type in ('SCHEDULED', 'PAUSED', 'CANCELLING');
 
 -- A task run that belongs to no flow run has sixteen zero bytes as its flow_run_id.
 create table task_run (
@@ -102,3 +109,41 @@ create table block_document (
     updated real not null,
     unique (type_slug, name)
 );
+
+-- What is sent to a flow run, by people or other runs. The value is JSON.
+create table flow_run_input (
+    flow_run_id blob not null,
+    key text not null,
+    value text not null,
+    sender text,
+    created real not null,
+    primary key (flow_run_id, key)
+) without rowid;
+
+-- How many may do the same thing at once. The limit of a tag of tasks has `tag:` before its name.
+create table concurrency_limit (
+    id blob not null primary key,
+    name text not null,
+    slots integer not null,
+    active integer not null,
+    slot_decay_per_second real not null,
+    decaying_slots real not null,
+    decaying_since real not null,
+    created real not null,
+    updated real not null,
+    unique (name)
+);
+
+-- Who has slots of a limit, and who waits for them: those in the order of their ids. They are
+-- freed with their owner, a process, if it dies.
+create table concurrency_slot (
+    limit_id blob not null,
+    id blob not null,
+    holder text not null,
+    flow_run_id blob,
+    owner text not null,
+    lease_expires real not null,
+    slots integer not null,
+    taken real,
+    primary key (limit_id, id)
+) without rowid;

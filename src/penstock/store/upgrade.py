@@ -81,7 +81,7 @@ def upgrade(url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> tuple[str | Non
 
     Example:
         >>> upgrade("sqlite:////home/me/.penstock/penstock.db")  # doctest: +SKIP
-        ('0001', '0001')
+        ('0002', '0002')
     """
     found = current_revision(url, busy_timeout_s)
     try:
