@@ -9,6 +9,7 @@ from __future__ import annotations
 from penstock.logging.buffer import drain, give_back, on_overflow, pending, put_rows
 from penstock.logging.configuration import setup_logging
 from penstock.logging.direct import log_flow_run, log_task_run
+from penstock.logging.forking import hold_handlers_at_fork
 from penstock.logging.printing import ensure_print_is_patched
 from penstock.logging.run_loggers import get_logger, get_run_logger
 from penstock.logging.switching import LogEavesdropper
@@ -27,3 +28,5 @@ __all__ = [
     "put_rows",
     "setup_logging",
 ]
+
+hold_handlers_at_fork()
