@@ -15,6 +15,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from penstock import clock
+
 if TYPE_CHECKING:
     from _thread import LockType
     from collections.abc import Callable, Generator
@@ -83,6 +85,17 @@ def start_thread(target: Callable[[], None], name: str) -> None:
         stand_in.start_thread(target, name)
     else:
         threading.Thread(target=target, name=name, daemon=True).start()
+
+
+def sleep(seconds: float) -> None:
+    """Let a thread that serves the process rest: it has its own pace.
+
+    A clock that jumps forward when somebody sleeps is not moved by it.
+    """
+    if stand_in is not None:
+        clock.sleep(seconds)
+    else:
+        time.sleep(seconds)
 
 
 WAIT_SLICE_S = 0.5

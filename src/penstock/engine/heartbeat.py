@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from penstock import clock, world
+from penstock import world
 from penstock.context import FlowRunContext
 from penstock.exceptions import StoreError
 from penstock.settings import get_current_settings
@@ -61,7 +61,7 @@ class Heartbeat:
 
     def _run(self, interval_s: float) -> None:
         while True:
-            clock.sleep(interval_s)
+            world.sleep(interval_s)
             with self._lock:
                 executions = list(self._executions)
                 if not executions:

@@ -120,7 +120,7 @@ class Watch:
                 self.remove(wait)
                 wait.end()
             looked_s = clock.monotonic() - began
-            clock.sleep(max(INTERVAL_S, looked_s * REST_FACTOR))
+            world.sleep(max(INTERVAL_S, looked_s * REST_FACTOR))
 
     def _over(self, waits: list[Wait], new: set[Wait]) -> list[Wait]:
         """Give the runs that rest no longer."""
