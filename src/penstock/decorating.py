@@ -146,6 +146,19 @@ def check_tags(tags: Any, kind: str) -> set[str]:
     raise TypeError(message)
 
 
+CRASH_POLICIES = ("crash", "resume")
+
+
+def check_on_crash(value: Any, name: str) -> None:
+    """Refuse what does not say what is to follow when a flow's process dies."""
+    if value not in CRASH_POLICIES:
+        message = (
+            f"'on_crash' of flow {name!r} must be 'crash' (a run whose process has died stays"
+            f" Crashed) or 'resume' (it is gone on with in another process), got {value!r}."
+        )
+        raise ValueError(message)
+
+
 def check_callable(value: Any, option: str, kind: str) -> None:
     """Make sure that an option is a function, or not given."""
     if value is not None and not callable(value):

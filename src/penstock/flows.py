@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from penstock import decorating as check
@@ -58,6 +58,7 @@ _OPTIONS = (
     "on_cancellation",
     "on_crashed",
     "on_running",
+    "on_crash",
 )
 
 
@@ -88,6 +89,7 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
         on_cancellation: list[Callable[..., Any]] | None = None,
         on_crashed: list[Callable[..., Any]] | None = None,
         on_running: list[Callable[..., Any]] | None = None,
+        on_crash: Literal["crash", "resume"] = "crash",
         **unknown: Never,
     ) -> None:
         check.refuse_unknown(unknown, _OPTIONS, "flow")
@@ -113,6 +115,8 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
         self.on_cancellation = check.check_hooks(on_cancellation, "on_cancellation")
         self.on_crashed = check.check_hooks(on_crashed, "on_crashed")
         self.on_running = check.check_hooks(on_running, "on_running")
+        check.check_on_crash(on_crash, self.name)
+        self.on_crash = on_crash
         self._take_numbers(retries, retry_delay_seconds, timeout_seconds)
         self._entrypoint: str | None = None
         if validate_parameters:
@@ -277,6 +281,7 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
         on_cancellation: list[Callable[..., Any]] | None = None,
         on_crashed: list[Callable[..., Any]] | None = None,
         on_running: list[Callable[..., Any]] | None = None,
+        on_crash: Literal["crash", "resume"] | None = None,
         **unknown: Never,
     ) -> Flow[P, R]:
         """Give the same flow with other options; those that are not given are kept.
@@ -305,6 +310,7 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
             "on_cancellation": on_cancellation,
             "on_crashed": on_crashed,
             "on_running": on_running,
+            "on_crash": on_crash,
         }
         unset_none = {
             "persist_result": persist_result,
@@ -367,6 +373,7 @@ def flow(
     on_cancellation: list[Callable[..., Any]] | None = None,
     on_crashed: list[Callable[..., Any]] | None = None,
     on_running: list[Callable[..., Any]] | None = None,
+    on_crash: Literal["crash", "resume"] = "crash",
 ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 
 
@@ -389,6 +396,9 @@ def flow(fn: Any = None, /, **options: Any) -> Any:
         log_prints: log what the function and its tasks print.
         on_completion, on_failure, on_cancellation, on_crashed, on_running: lists of functions of
             (flow, flow_run, state).
+        on_crash: what becomes of a run whose process has died, once that is noticed: "crash", it
+            is Crashed and waits for somebody to go on with it; "resume", it goes on in another
+            process (`penstock recover --watch`), with what was completed kept.
 
     Raises:
         TypeError, ValueError: an option is unknown, of the wrong type, or out of its range.

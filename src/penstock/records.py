@@ -27,15 +27,22 @@ class Flow(msgspec.Struct, kw_only=True):
 
 
 class FlowRunPolicy(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """How often a flow run is retried, and which of its pauses have fired.
+    """How often a flow run is retried, which of its pauses have fired, what follows its crash.
 
-    `retry_delay` is in seconds.
+    `retry_delay` is in seconds. `on_crash` is `resume` if the run is to be gone on with when its
+    process has died; `recoveries` says how often that was in a row without a task that finished
+    since, and `recovered_with` how many had by the last time. `crash_hooks`: the flow has hooks
+    for that, which whoever finds the run calls.
     """
 
     retries: int | None = None
     retry_delay: float | None = None
     pause_keys: list[str] = []
     resuming: bool = False
+    on_crash: str | None = None
+    recoveries: int = 0
+    recovered_with: int = 0
+    crash_hooks: bool = False
 
 
 class TaskRunPolicy(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -18,7 +18,7 @@ from penstock.states import Running
 from penstock.store import Fence, FenceLost, get_store
 from penstock.store import statements as sql
 from penstock.store.encoding import flow_run_insert_row
-from penstock.store.lease import is_owner_alive, this_process
+from penstock.store.lease import is_known_here, is_owner_alive, this_process, title_of
 
 NOW = 1_700_000_000.0
 SOON, PAST = NOW + 10, NOW - 10
@@ -90,6 +90,42 @@ def test_another_process_with_the_same_number_is_another_owner():
     host, pid, start = this_process().rsplit(":", 2)
 
     assert not is_owner_alive(f"{host}:{pid}:{int(start) - 1}", SOON, NOW)
+
+
+def test_the_name_of_a_host_does_not_decide_what_its_process_ids_mean():
+    # Containers may share the machine's process ids under names of their own, and a laptop's name
+    # changes with its network.
+    host, pid, start = this_process().rsplit(":", 2)
+    renamed = "elsewhere/" + host.partition("/")[2]
+
+    assert is_known_here(f"{renamed}:{pid}:{start}")
+    assert is_owner_alive(f"{renamed}:{pid}:{start}", PAST, NOW)
+    assert not is_owner_alive(f"{renamed}:{pid}:{int(start) - 1}", SOON, NOW)
+
+
+@pytest.mark.parametrize("part", [1, 2], ids=["boot", "namespace"])
+@pytest.mark.parametrize("other", ["", "4026539999"])
+def test_process_ids_of_another_container_or_boot_mean_nothing_here(part, other):
+    host, pid, start = this_process().rsplit(":", 2)
+    parts = host.split("/")
+    parts[part] = other
+    owner = f"{'/'.join(parts)}:{pid}:{int(start) - 1}"
+
+    assert not is_known_here(owner)
+    assert is_owner_alive(owner, SOON, NOW)
+    assert not is_owner_alive(owner, PAST, NOW)
+
+
+@pytest.mark.parametrize(
+    ("owner", "title"),
+    [
+        ("alpha/b007/4026531836:4711:99", "process 4711 on host alpha"),
+        ("alpha//:4711:", "process 4711 on host alpha"),
+        ("odd", "process ? on host ?"),
+    ],
+)
+def test_people_read_the_process_and_its_host(owner, title):
+    assert title_of(owner) == title
 
 
 @pytest.mark.parametrize(

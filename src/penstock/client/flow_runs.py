@@ -75,6 +75,8 @@ class FlowRunMethods(ClientMethods):
             empirical_policy=FlowRunPolicy(
                 retries=getattr(flow, "retries", None),
                 retry_delay=getattr(flow, "retry_delay_seconds", None),
+                on_crash="resume" if getattr(flow, "on_crash", None) == "resume" else None,
+                crash_hooks=bool(getattr(flow, "on_crashed", None)),
             ),
         )
         first = Pending() if state is None else own_copy(state, f"flow run {run.name!r}")

@@ -96,6 +96,8 @@ def _new_flow_run(flow: Any) -> FlowRun:
         empirical_policy=FlowRunPolicy(
             retries=flow.retries or None,
             retry_delay=flow.retry_delay_seconds or None,
+            on_crash=None if flow.on_crash == "crash" else flow.on_crash,
+            crash_hooks=bool(flow.on_crashed),
         ),
         entrypoint=flow.entrypoint,
     )

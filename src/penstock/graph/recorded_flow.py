@@ -44,6 +44,7 @@ class RecordedFlow:
     cache_result_in_memory = True
     log_prints: bool | None = None
     on_completion = on_failure = on_cancellation = on_crashed = on_running = None
+    on_crash = "crash"
 
     def __init__(self, flow: Any, executor: Executor, fn: Callable[..., State]) -> None:
         self.graph = flow

@@ -29,27 +29,48 @@ def _host_name() -> str:
 
 @functools.cache
 def _host() -> str:
-    """Name this host, this boot of it, and this namespace of process ids."""
+    """Name this host, this boot of it, and this namespace of process ids.
+
+    The host's name is for people. Containers share it, or have each their own on one machine; what
+    tells whether two processes see the same process ids is the kernel's boot and the namespace.
+    """
     parts = [_host_name()]
     for read in (
-        lambda: Path("/proc/sys/kernel/random/boot_id").read_text("ascii")[:8],
+        lambda: _BOOT_ID.read_text("ascii").replace("-", "")[:16],
         lambda: str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]"),
     ):
         try:
-            parts.append(read())
+            parts.append(read().strip())
         except OSError:
             parts.append("")
     return "/".join(parts)
 
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
 def _start_of(pid: int) -> str | None:
-    """Give when a process started, as the kernel counts; none when there is no such process."""
+    """Give when a process started, as the kernel counts; none when there is no such process.
+
+    It is empty where it cannot be told: the process may be there, and hidden from this user.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
     except OSError:
-        return None
+        return "" if _is_hidden(pid) else None
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in ("Z", "X") else fields[19]
+
+
+def _is_hidden(pid: int) -> bool:
+    """Tell whether there is a process of this id that /proc does not show (`hidepid`)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return False  # it may be signalled, so it is this user's, and has ended as it was looked at
 
 
 _this: tuple[int, Owner] | None = None
@@ -69,6 +90,9 @@ def this_process() -> Owner:
 def is_owner_alive(owner: str, lease_expires: float | None, now: float) -> bool:
     """Tell whether an owner may still be executing.
 
+    Of a process on this host the kernel knows; what its lease and the clocks say does not matter
+    then. Of any other one the lease decides.
+
     Parameters:
         owner: the id that was recorded.
         lease_expires: until when it has the run, in seconds since the epoch.
@@ -76,8 +100,29 @@ def is_owner_alive(owner: str, lease_expires: float | None, now: float) -> bool:
     """
     if world.stand_in is not None:
         return world.stand_in.is_owner_alive(owner, lease_expires, now)
+    if is_known_here(owner):
+        _host_part, pid, start = owner.rsplit(":", 2)
+        found = _start_of(int(pid))
+        if found != "":
+            return found == start
+    return lease_expires is not None and lease_expires > now
+
+
+def is_known_here(owner: str) -> bool:
+    """Tell whether an owner's process id means here what it meant where the owner got it.
+
+    That is so in the same boot of the same kernel, and the same namespace of process ids.
+    """
+    if world.stand_in is not None:
+        return True
     host, _, process = owner.rpartition(":")[0].rpartition(":")
     start = owner.rpartition(":")[2]
-    if host == _host() and start and Path("/proc/self/stat").exists():
-        return _start_of(int(process)) == start
-    return lease_expires is not None and lease_expires > now
+    boot, _, space = host.partition("/")[2].partition("/")
+    is_here = (boot, space) == tuple(_host().split("/")[1:])
+    return bool(is_here and boot and space and start) and process.isdecimal()
+
+
+def title_of(owner: str) -> str:
+    """Name an owner as people do: `process 4711 on host alpha`."""
+    host, pid, _start = f"::{owner}".rsplit(":", 2)
+    return f"process {pid or '?'} on host {host.strip(':').partition('/')[0] or '?'}"
