@@ -88,7 +88,7 @@ class Watch:
         self._waits: set[Wait] = set()
         self._lock = threading.Lock()
         self._looks = False
-        self._versions: dict[Store, object] = {}
+        self._versions: dict[Store, int] = {}
         self._new: set[Wait] = set()
 
     def add(self, wait: Wait) -> None:
@@ -142,10 +142,7 @@ class Watch:
         """Give the stores that were written to since this was asked last, as far as one sees."""
         changed: set[Store] = set()
         for store in stores:
-            if not store.url.startswith("sqlite:"):
-                changed.add(store)
-                continue
-            version = store.read(sql.READ_DATA_VERSION)[0][0]
+            version = store.version()
             if self._versions.get(store) != version:
                 self._versions[store] = version
                 changed.add(store)

@@ -58,9 +58,6 @@ ASK_OF_FLOW_RUN = "update flow_run set control = ? where id = ? and owner is not
 # The owner has done what was asked, unless something else has been asked meanwhile.
 HEED_REQUEST = "update flow_run set control = null where id = ? and fence = ? and control = ?"
 
-# A number that changes when another connection has written to the file.
-READ_DATA_VERSION = "pragma data_version"
-
 # Flows are known by name; the first run of one makes its row.
 INSERT_FLOW = "insert or ignore into flow (id, name, tags, created) values (?, ?, ?, ?)"
 READ_FLOW_BY_NAME = "select id, name, tags, created from flow where name = ?"
