@@ -189,4 +189,7 @@ EMPTY_TABLES = {
     "flows": ("select count(*) from flow", "delete from flow"),
     "cache entries": ("select count(*) from cache_entry", "delete from cache_entry"),
     "saved blocks": ("select count(*) from block_document", "delete from block_document"),
+    "inputs": ("select count(*) from flow_run_input", "delete from flow_run_input"),
+    "limits": ("select count(*) from concurrency_limit", "delete from concurrency_limit"),
+    "slots": ("select count(*) from concurrency_slot", "delete from concurrency_slot"),
 }
