@@ -133,6 +133,15 @@ task_run = _table(
     Column("details", LargeBinary),
 )
 
+_IN_STORAGE = text("result_type = 'reference'")
+Index(
+    "task_run_by_stored_result",
+    task_run.c.result_data,
+    sqlite_where=_IN_STORAGE,
+    postgresql_where=_IN_STORAGE,
+    postgresql_using="hash",
+)
+
 log = _table(
     "log",
     Column("flow_run_id", LargeBinary, primary_key=True),
@@ -199,4 +208,12 @@ concurrency_slot = _table(
     Column("lease_expires", SECONDS, nullable=False),
     Column("slots", Integer, nullable=False),
     Column("taken", SECONDS),
+)
+
+chore = _table(
+    "chore",
+    Column("name", TEXT, primary_key=True),
+    Column("finished", SECONDS, nullable=False),
+    Column("owner", TEXT),
+    Column("lease_expires", SECONDS),
 )

@@ -82,6 +82,10 @@ create table task_run (
     primary key (flow_run_id, id)
 ) without rowid;
 
+-- Which task runs name a result in storage: before one is deleted, others are asked for.
+create index task_run_by_stored_result on task_run (result_data)
+    where result_type = 'reference';
+
 create table log (
     flow_run_id blob not null,
     id blob not null,
@@ -146,4 +150,12 @@ create table concurrency_slot (
     slots integer not null,
     taken real,
     primary key (limit_id, id)
+) without rowid;
+
+-- What is done for the whole store from time to time: when it was last finished, and who is at it.
+create table chore (
+    name text not null primary key,
+    finished real not null,
+    owner text,
+    lease_expires real
 ) without rowid;

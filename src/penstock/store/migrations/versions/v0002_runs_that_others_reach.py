@@ -1,5 +1,7 @@
 """What others reach a run by: inputs that are sent to it, limits and their slots, two indexes.
 
+And what old records are deleted by: who is at it, and which results are still needed.
+
 It stays as it was released: a later change of the schema is a revision of its own.
 """
 
@@ -29,11 +31,20 @@ TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 def upgrade() -> None:
     """Make the tables and indexes."""
-    _create_index("flow_run_by_owner", ["owner"], "owner is not null")
+    _create_index("flow_run", "flow_run_by_owner", ["owner"], "owner is not null")
     _create_index(
+        "flow_run",
         "flow_run_at_rest",
         ["state_type", "next_scheduled_start_time"],
         "state_type in ('SCHEDULED', 'PAUSED', 'CANCELLING')",
+    )
+    _create_index(
+        "task_run",
+        "task_run_by_stored_result",
+        ["result_data"],
+        "result_type = 'reference'",
+        # A key that a user made may be longer than what PostgreSQL's other kind takes.
+        postgresql_using="hash",
     )
     op.create_table(
         "flow_run_input",
@@ -72,13 +83,28 @@ def upgrade() -> None:
         PrimaryKeyConstraint("limit_id", "id"),
         sqlite_with_rowid=False,
     )
-
-
-def _create_index(name: str, columns: list[str], condition: str) -> None:
-    op.create_index(
-        name,
-        "flow_run",
-        columns,
-        sqlite_where=text(condition),
-        postgresql_where=text(condition),
+    op.create_table(
+        "chore",
+        Column("name", TEXT, nullable=False),
+        Column("finished", SECONDS, nullable=False),
+        Column("owner", TEXT),
+        Column("lease_expires", SECONDS),
+        PrimaryKeyConstraint("name"),
+        sqlite_with_rowid=False,
     )
+
+
+def downgrade() -> None:
+    """Drop them, with what is in them."""
+    for table in ("chore", "concurrency_slot", "concurrency_limit", "flow_run_input"):
+        op.drop_table(table)
+    op.drop_index("task_run_by_stored_result", "task_run")
+    op.drop_index("flow_run_at_rest", "flow_run")
+    op.drop_index("flow_run_by_owner", "flow_run")
+
+
+def _create_index(
+    table: str, name: str, columns: list[str], condition: str, **options: str
+) -> None:
+    where = text(condition)
+    op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where, **options)
