@@ -129,7 +129,7 @@ def change(path, statement):
         (corrupt, "it is not a SQLite database"),
         (damaged, "cannot be used: "),
         (directory, "is a directory, not a database file. Set PENSTOCK_STORE_URL"),
-        (newer, "schema revision 9999, which this penstock (0001) does not know"),
+        (newer, "schema revision 9999, which this penstock (0002) does not know"),
         (of_another_program, "is a SQLite database of another program"),
     ],
 )
