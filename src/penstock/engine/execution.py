@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock import logging as run_logging
+from penstock.engine.fencing import who_has
 from penstock.engine.links import ResultLinks
 from penstock.engine.termination import enter_critical, leave_critical
 from penstock.exceptions import Abort
@@ -256,11 +257,12 @@ class Execution:
     def lost(self, error: BaseException) -> Abort:
         """The run belongs to another process now: nothing more may be done for it here."""
         if self.stopped is None:
-            self.stopped = str(error)
+            who = "" if self.fence is None else who_has(self.store, self.fence)
+            self.stopped = f"{error} {who}".rstrip()
             _logger.warning(
-                "Flow run %s stops here: %s", self.flow_run and self.flow_run.name, error
+                "Flow run %s stops here: %s", self.flow_run and self.flow_run.name, self.stopped
             )
-        return Abort(str(error))
+        return Abort(self.stopped)
 
     def heed(self, control: str) -> None:
         """Take note of what was asked of the run from outside: its task runs go by it from now on.

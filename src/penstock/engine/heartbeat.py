@@ -20,6 +20,7 @@ from penstock.settings import get_current_settings
 from penstock.states import StateType
 from penstock.store import statements as sql
 from penstock.store.encoding import task_run_row
+from penstock.store.journal import fence_lost
 
 if TYPE_CHECKING:
     from penstock.engine.execution import Execution
@@ -88,12 +89,21 @@ class Heartbeat:
 
 
 def _heed_requests(execution: Execution) -> None:
-    """Take note of what was asked of a run that has committed nothing for a while."""
+    """Take note of what was asked of a run that has committed nothing for a while.
+
+    One that was taken away, while this process did not get to run, stops.
+    """
     fence = execution.fence
-    if fence is None or execution.rest is not None:
+    if fence is None:
         return
     rows = execution.store.read(sql.READ_FENCE, (fence.flow_run_id,))
-    if rows and rows[0][0] == fence.token and rows[0][1] is not None:
+    if not rows or rows[0][0] != fence.token:
+        # The run's own end moves its token, too.
+        if execution.stopped is None and not execution.call.is_released:
+            execution.lost(fence_lost(is_there=bool(rows)))
+            execution.stop(execution.stopped or "")
+        return
+    if rows[0][1] is not None and execution.rest is None:
         execution.heed(rows[0][1])
 
 

@@ -1,0 +1,31 @@
+"""The named SQL of the services. As that of `store/statements.py`, it is for both databases."""
+
+from __future__ import annotations
+
+from penstock.store.statements import FLOW_RUN_COLUMNS
+
+# A page of the flow runs that some process has, after the given owner and id.
+READ_OWNED = """select owner, id, fence, lease_expires from flow_run
+where owner is not null and (owner, id) > (?, ?) order by owner, id limit ?"""
+
+# The task runs that a dead process has left: few, as what has not run for long is not recorded.
+READ_UNFINISHED_TASK_RUNS = """select id from task_run where flow_run_id = ?
+    and state_type not in ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')"""
+
+# How far a flow run has come: its finished task runs, and the flow runs that it has called.
+COUNT_COMPLETED = """select count(*) from task_run
+where flow_run_id = ? and state_type = 'COMPLETED'"""
+READ_CALLED_FLOW_RUNS = """select r.id from task_run t
+join flow_run r on r.parent_task_run_id = t.id where t.flow_run_id = ?"""
+
+# A page of the flow runs that are paused, after the given id.
+READ_PAUSED = f"""select {FLOW_RUN_COLUMNS}
+from flow_run r join flow f on f.id = r.flow_id
+where r.state_type = 'PAUSED' and r.id > ? order by r.id limit ?"""
+
+# Flow runs that were resumed, or are to be gone on with, and that nobody executes.
+READ_READY = """select r.id, r.name, f.name, r.state_name
+from flow_run r join flow f on f.id = r.flow_id
+where r.state_type = 'SCHEDULED' and r.state_name in ('Resuming', 'AwaitingRetry')
+    and r.owner is null and r.parent_task_run_id is null and r.next_scheduled_start_time <= ?
+order by r.next_scheduled_start_time limit ?"""
