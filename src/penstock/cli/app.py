@@ -259,6 +259,31 @@ def db_reset(
 
 
 @app.command()
+def recover(
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, and execute the runs that wait for a process.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="With --watch: how many to execute at once.")
+    ] = 5,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    json: JsonOption = False,
+) -> int:
+    """Find runs whose process died, and see to them.
+
+    They are Crashed, or put up to be gone on with where their flow says on_crash="resume"; a pause
+    that was not ended in time fails. Ctrl-C or SIGTERM ends --watch when what it executes is over;
+    given twice, at once.
+    """
+    from penstock.cli.recovering import recover_runs
+
+    return recover_runs(watch=watch, limit=limit, dry_run=dry_run, as_json=json)
+
+
+@app.command()
 def version(*, json: JsonOption = False) -> None:
     """Print the versions of penstock and of what it stands on."""
     from penstock.cli.database import show_version

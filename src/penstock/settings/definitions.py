@@ -368,3 +368,35 @@ PENSTOCK_GRAPH_TASK_RUNNER = Setting(
     default="penstock.graph.task_runner.TaskRunner",
     description="The class that takes a graph's task through its states.",
 )
+
+# Services
+
+PENSTOCK_API_SERVICES_RECOVERY_ENABLED = Setting(
+    "PENSTOCK_API_SERVICES_RECOVERY_ENABLED",
+    BOOLEAN,
+    default=True,
+    description="Find runs whose process died, where penstock looks after runs for long.",
+)
+
+PENSTOCK_API_SERVICES_RECOVERY_LOOP_SECONDS = Setting(
+    "PENSTOCK_API_SERVICES_RECOVERY_LOOP_SECONDS",
+    POSITIVE_SECONDS,
+    default=1.0,
+    description="Seconds between two looks for runs whose process died.",
+)
+
+PENSTOCK_API_SERVICES_PAUSE_EXPIRATIONS_ENABLED = Setting(
+    "PENSTOCK_API_SERVICES_PAUSE_EXPIRATIONS_ENABLED",
+    BOOLEAN,
+    default=True,
+    description=(
+        "Fail paused runs that were not resumed in time, where penstock looks after runs for long."
+    ),
+)
+
+PENSTOCK_API_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS = Setting(
+    "PENSTOCK_API_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS",
+    POSITIVE_SECONDS,
+    default=5.0,
+    description="Seconds between two looks for pauses whose time is over.",
+)
