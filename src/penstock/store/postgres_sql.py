@@ -18,6 +18,7 @@ and then writes by what was read. So such work is done as if it were alone, as o
 KEYS = {
     "task_run": ("flow_run_id", "id"),
     "cache_entry": ("key",),
+    "chore": ("name",),
 }
 """The primary keys of the tables in which rows are put in the place of others."""
 

@@ -134,13 +134,14 @@ task_run = _table(
 )
 
 _IN_STORAGE = text("result_type = 'reference'")
-Index(
-    "task_run_by_stored_result",
-    task_run.c.result_data,
-    sqlite_where=_IN_STORAGE,
-    postgresql_where=_IN_STORAGE,
-    postgresql_using="hash",
-)
+for _table_of_runs in (flow_run, task_run):
+    Index(
+        f"{_table_of_runs.name}_by_stored_result",
+        _table_of_runs.c.result_data,
+        sqlite_where=_IN_STORAGE,
+        postgresql_where=_IN_STORAGE,
+        postgresql_using="hash",
+    )
 
 log = _table(
     "log",

@@ -56,6 +56,10 @@ create index flow_run_by_owner on flow_run (owner) where owner is not null;
 create index flow_run_at_rest on flow_run (state_type, next_scheduled_start_time)
     where state_type in ('SCHEDULED', 'PAUSED', 'CANCELLING');
 
+-- Which runs name a result in storage: before one is deleted, others are asked for.
+create index flow_run_by_stored_result on flow_run (result_data)
+    where result_type = 'reference';
+
 -- A task run that belongs to no flow run has sixteen zero bytes as its flow_run_id.
 create table task_run (
     flow_run_id blob not null,
@@ -82,7 +86,6 @@ create table task_run (
     primary key (flow_run_id, id)
 ) without rowid;
 
--- Which task runs name a result in storage: before one is deleted, others are asked for.
 create index task_run_by_stored_result on task_run (result_data)
     where result_type = 'reference';
 

@@ -38,14 +38,15 @@ def upgrade() -> None:
         ["state_type", "next_scheduled_start_time"],
         "state_type in ('SCHEDULED', 'PAUSED', 'CANCELLING')",
     )
-    _create_index(
-        "task_run",
-        "task_run_by_stored_result",
-        ["result_data"],
-        "result_type = 'reference'",
-        # A key that a user made may be longer than what PostgreSQL's other kind takes.
-        postgresql_using="hash",
-    )
+    for table in ("flow_run", "task_run"):
+        # A key that a user made may be longer than what PostgreSQL's other kind of index takes.
+        _create_index(
+            table,
+            f"{table}_by_stored_result",
+            ["result_data"],
+            "result_type = 'reference'",
+            postgresql_using="hash",
+        )
     op.create_table(
         "flow_run_input",
         Column("flow_run_id", LargeBinary, nullable=False),
@@ -99,6 +100,7 @@ def downgrade() -> None:
     for table in ("chore", "concurrency_slot", "concurrency_limit", "flow_run_input"):
         op.drop_table(table)
     op.drop_index("task_run_by_stored_result", "task_run")
+    op.drop_index("flow_run_by_stored_result", "flow_run")
     op.drop_index("flow_run_at_rest", "flow_run")
     op.drop_index("flow_run_by_owner", "flow_run")
 
