@@ -137,6 +137,33 @@ PENSTOCK_HEARTBEAT_INTERVAL_S = Setting(
     description="Seconds between signs of life; well under PENSTOCK_LEASE_TTL_S.",
 )
 
+# What is old
+
+PENSTOCK_RETENTION_RUNS_DAYS = Setting(
+    "PENSTOCK_RETENTION_RUNS_DAYS",
+    SECONDS,
+    default=90.0,
+    description=(
+        "Days for which flow runs that are over are kept, with their task runs; 0 keeps them for"
+        " ever."
+    ),
+)
+PENSTOCK_RETENTION_LOGS_DAYS = Setting(
+    "PENSTOCK_RETENTION_LOGS_DAYS",
+    SECONDS,
+    default=30.0,
+    description=(
+        "Days for which the logs of runs that are over are kept; 0 keeps them as long as their"
+        " runs."
+    ),
+)
+PENSTOCK_RETENTION_RESULTS = Setting(
+    "PENSTOCK_RETENTION_RESULTS",
+    BOOLEAN,
+    default=True,
+    description="Delete result files with the last run that names them.",
+)
+
 # Flows and tasks
 
 PENSTOCK_FLOW_DEFAULT_RETRIES = Setting(
