@@ -142,7 +142,7 @@ PENSTOCK_HEARTBEAT_INTERVAL_S = Setting(
 PENSTOCK_RETENTION_RUNS_DAYS = Setting(
     "PENSTOCK_RETENTION_RUNS_DAYS",
     SECONDS,
-    default=90.0,
+    default=90,
     description=(
         "Days for which flow runs that are over are kept, with their task runs; 0 keeps them for"
         " ever."
@@ -151,7 +151,7 @@ PENSTOCK_RETENTION_RUNS_DAYS = Setting(
 PENSTOCK_RETENTION_LOGS_DAYS = Setting(
     "PENSTOCK_RETENTION_LOGS_DAYS",
     SECONDS,
-    default=30.0,
+    default=30,
     description=(
         "Days for which the logs of runs that are over are kept; 0 keeps them as long as their"
         " runs."
