@@ -41,7 +41,7 @@ from penstock.rules import (
     state_for_parent_task,
 )
 from penstock.rules.answers import INSERT_CACHE, UPDATE_PARENT_TASK
-from penstock.states import Cancelled, Running, Scheduled, State, StateType
+from penstock.states import Cancelled, Cancelling, Running, Scheduled, State, StateType
 from penstock.store import encoding, is_owner_alive, requests
 from penstock.store import statements as sql
 from penstock.store.lease import this_process
@@ -57,6 +57,11 @@ if TYPE_CHECKING:
 
 REQUESTS = frozenset({StateType.CANCELLING, StateType.PAUSED})
 """The states that are asked of a flow run's owner, whatever state the run is in."""
+
+PARENT_CANCELLED = "The parent flow run was cancelled."
+
+LEFT_LIMIT = 10_000
+"""The most task runs, and subflow runs, of a cancelled flow run that are dealt with at once."""
 
 RESUMING = "Resuming"
 """The name of the state of a run that was resumed, and that some process is to go on with."""
@@ -218,6 +223,8 @@ def _move_flow_run(
         execute(sql.FENCE_OFF_FLOW_RUN, (run.id.bytes,))
     if UPDATE_PARENT_TASK in answer.after:
         update_parent_task(execute, run, facts)
+    if answer.state.is_cancelled():
+        cancel_what_is_left(execute, run.id, force=force)
     return _result(answer.status, answer.state, reason=answer.reason)
 
 
@@ -226,6 +233,53 @@ def _has_nobody_to_stop(run: FlowRun, answer: Answer, lease: Lease) -> bool:
     if answer.state is None or answer.state.type is not StateType.CANCELLING or lease.is_alive:
         return False
     return lease.owner is not None or run.infrastructure_pid is None
+
+
+def cancel_what_is_left(
+    execute: Execute, flow_run_id: UUID, *, force: bool = False, limit: int = LEFT_LIMIT
+) -> list[tuple[FlowRun | TaskRun, State]]:
+    """Cancel what a flow run that was cancelled has left (4.6), in a transaction.
+
+    Its task runs become Cancelled, and so do its subflow runs; one that a living process executes
+    is asked to be cancelled, unless that process is to be fenced off.
+
+    Parameters:
+        execute: runs a statement in the transaction.
+        flow_run_id: whose.
+        force: do not ask living processes: take the subflow runs away from them.
+        limit: the most task runs and the most subflow runs to deal with.
+
+    Returns:
+        The runs, with the states that they came to or were asked to come to.
+    """
+    key, facts = flow_run_id.bytes, Facts(now=clock.now())
+    done: list[tuple[FlowRun | TaskRun, State]] = []
+    for row in execute(sql.READ_UNFINISHED_SUBFLOW_RUNS, (key, limit)).fetchall():
+        subflow_run = encoding.flow_run_from_row(row)
+        lease = read_lease(execute, subflow_run.id.bytes)
+        if lease.is_alive and not force:
+            if lease.control is None or not requests.decode(lease.control).is_cancelling():
+                proposed = Cancelling(message=PARENT_CANCELLED)
+                _ask_owner(execute, subflow_run, proposed, lease, force=False)
+                done.append((subflow_run, proposed))
+            continue
+        cancelled = Cancelled(message=PARENT_CANCELLED)
+        _move_flow_run(execute, subflow_run, cancelled, lease, force=True)
+        done.append((subflow_run, cancelled))
+    for row in execute(sql.READ_UNFINISHED_TASK_RUNS, (key, limit)).fetchall():
+        task_run = encoding.task_run_from_row(row)
+        cancelled = Cancelled(message=PARENT_CANCELLED, timestamp=facts.now)
+        record(task_run, cancelled, facts)
+        execute(sql.WRITE_TASK_RUN, encoding.task_run_row(task_run))
+        done.append((task_run, cancelled))
+    return done
+
+
+def cancel_what_a_run_leaves(
+    store: Store, flow_run_id: UUID, *, limit: int = LEFT_LIMIT
+) -> list[tuple[FlowRun | TaskRun, State]]:
+    """Cancel what a flow run has left that is being cancelled; see `cancel_what_is_left`."""
+    return store.transact(lambda execute: cancel_what_is_left(execute, flow_run_id, limit=limit))
 
 
 def update_parent_task(execute: Execute, run: FlowRun, facts: Facts) -> None:

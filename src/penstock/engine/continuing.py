@@ -94,9 +94,12 @@ def _begin_within(call: FlowCall) -> Steps[State]:
     assert parent is not None
     parent.subflows.add(call)
     try:
+        parent.refuse_when_stopped()
         return (yield from begin_flow_run(call))
     finally:
         parent.subflows.discard(call)
+        if call.execution.left_behind:
+            parent.left_behind.update(call.execution.still_running())
 
 
 def _meet_recorded(call: FlowCall, recorded: TaskRun) -> Steps[State | None]:

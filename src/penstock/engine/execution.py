@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 TIMED_OUT = "Flow run timed out"
 """Why an execution is stopped whose time is over; a retry of the flow run begins anew."""
 
+CANCELLED = "The flow run is being cancelled"
+"""Why an execution is stopped that somebody wants to end."""
+
 KEPT_STATES_LIMIT = 1000
 """The most states of finished task runs that a flow run keeps in memory."""
 
@@ -71,7 +74,10 @@ class Execution:
         "flow",
         "flow_run",
         "in_flight",
+        "interrupted",
+        "invocation",
         "kept_states",
+        "left_behind",
         "links",
         "log_prints",
         "observed_pauses",
@@ -119,6 +125,12 @@ class Execution:
         self.in_flight: set[TaskRun] = set()
         self.unfinished: set[PenstockFuture] = set()
         self.drives: set[Any] = set()
+        self.left_behind: set[Any] = set()
+        """What drove task runs that are over, though their functions may still be executed."""
+        self.interrupted = False
+        """The code of the flow was interrupted, to cancel it: that happens once."""
+        self.invocation: Any = None
+        """The call of the flow's function, while that is executed."""
         self.subflows: set[Any] = set()
         self.deadline: Any = None
         self.stopped: str | None = None
@@ -276,9 +288,38 @@ class Execution:
             if word is StateType.RUNNING and self.rest is None:
                 self.forget_request()  # it had not begun to rest yet
             return
-        self.hold_back(requests.decode(control))
+        asked = requests.decode(control)
         if word is StateType.CANCELLING:
-            self.stop("The flow run is being cancelled")
+            self.cancel(asked)
+        else:
+            self.hold_back(asked)
+
+    def cancel(self, asked: State) -> None:
+        """Let nothing more begin in the run and its subflow runs, and interrupt their tasks.
+
+        The code of the flows themselves is interrupted by `cancelling`.
+        """
+        if self.is_cancelling():
+            return
+        self.hold_back(asked)
+        for subflow in list(self.subflows):
+            subflow.execution.cancel(asked)
+        self.stop(CANCELLED)
+
+    def is_cancelling(self) -> bool:
+        """Tell whether somebody has asked for the end of the run."""
+        return self.asked is not None and self.asked.type is StateType.CANCELLING
+
+    def may_be_interrupted(self) -> bool:
+        """Tell whether the code of the flow is to be interrupted, which is not in a subflow."""
+        is_alone = self.invocation is not None and not self.subflows
+        return is_alone and self.is_cancelling() and not self.interrupted
+
+    def still_running(self) -> list[Any]:
+        """Give what drove task runs whose functions have not come to their end."""
+        running = [drive for drive in list(self.left_behind) if drive.is_calling]
+        self.left_behind.intersection_update(running)
+        return running
 
     def hold_back(self, asked: State) -> None:
         """Have task runs go by a state that the run is to come into."""

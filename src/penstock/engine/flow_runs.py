@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from penstock import clock
+from penstock import clock, world
 from penstock.context import FlowRunContext
 from penstock.engine import inputs as run_inputs
+from penstock.engine.cancelling import attendant, names_of, wait_for_code
 from penstock.engine.effects import Await, Commit, Invoke, Read, Save, Sleep, Steps
-from penstock.engine.execution import TIMED_OUT
+from penstock.engine.execution import CANCELLED, TIMED_OUT
 from penstock.engine.flow_transitions import FlowCall, log_finish, propose, run_hooks
 from penstock.engine.heartbeat import heartbeat
-from penstock.engine.task_transitions import crashed_state_of
-from penstock.engine.termination import termination
+from penstock.engine.task_transitions import broken_off_state_of
+from penstock.engine.termination import is_main_thread, termination
 from penstock.exceptions import Abort, Pause, PausedRun, StoreError, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
 from penstock.results import BaseResult
@@ -95,11 +96,15 @@ def begin_flow_run(call: FlowCall) -> Steps[State]:
     execution.runner = duplicate_of(call.flow.task_runner).start()
     try:
         state = yield from orchestrate_flow_run(call)
-    except Abort:
-        if execution.asked is None or not execution.asked.is_cancelling():
+    except (Abort, Interrupted) as error:
+        if execution.is_cancelling():
+            state = yield from _cancel(call)
+        elif isinstance(error, Abort):
             yield from _leave(call)
             raise
-        state = yield from _cancel(call)
+        else:
+            yield from report_flow_run_crashes(call, error)
+            raise
     except Pause as pause:
         log_finish(call, pause.state)
         raise
@@ -111,6 +116,7 @@ def begin_flow_run(call: FlowCall) -> Steps[State]:
     finally:
         execution.runner.close()
         heartbeat().unregister(execution)
+        attendant().leave(execution)
     if not call.is_released:
         yield from _release(call)
     log_finish(call, state)
@@ -149,20 +155,55 @@ def let_go(call: FlowCall) -> Steps[None]:
     for subflow in list(execution.subflows):
         yield from report_flow_run_crashes(subflow, Interrupted())
         heartbeat().unregister(subflow.execution)
+        attendant().leave(subflow.execution)
+        execution.left_behind.update(subflow.execution.still_running())
     facts = Facts(now=clock.now(), flow_run=call.run)
     left = [run for run in execution.in_flight if run.state and not run.state.is_final()]
     execution.in_flight.clear()
     for run in left:
-        record(run, crashed_state_of(run, Interrupted()), facts)
+        record(run, broken_off_state_of(run, Interrupted(), execution), facts)
     if left:
         yield Commit(execution, [(sql.WRITE_TASK_RUN, task_run_row(run)) for run in left])
 
 
 def _cancel(call: FlowCall) -> Steps[State]:
-    """Record that a run was stopped because somebody asked for it; its hooks run before."""
-    state = yield from propose(call, Cancelling(message="Asked for from outside of the run."))
+    """Bring a run to its end that somebody wants cancelled; its hooks run before (section 8).
+
+    It is Cancelled when nothing of its code is executed any more.
+    """
+    execution = call.execution
+    execution.invocation = None
+    execution.stop(CANCELLED)
+    while execution.subflows:  # they are being cancelled, and end before
+        yield Sleep(clock.epoch() + _LOOK_S)
+    yield from let_go(call)
+    settings = execution.settings
+    running = yield from wait_for_code(execution, settings.interrupt_grace_s, 0.0)
+    return (yield from _record_cancelled(call, running))
+
+
+def _record_cancelled(call: FlowCall, running: list[Any]) -> Steps[State]:
+    from penstock.client import transitions  # a run that is not cancelled does without the client
+
+    execution, run = call.execution, call.run
+    message = "It was asked for; nothing of the run is executed any more."
+    if running:
+        message = (
+            f"It was asked for. What is still executed cannot be interrupted, and is waited for:"
+            f" {names_of(running)}."
+        )
+        call.logger().warning("The flow run is being cancelled. %s", message)
+    state = yield from propose(call, Cancelling(message=message))
+    if state.type is not StateType.CANCELLING:
+        return state
     yield from run_hooks(call, state)
+    yield from wait_for_code(execution, None, 0.0)
+    store, run_id = execution.store, run.id
+    yield Read(lambda: transitions.cancel_what_a_run_leaves(store, run_id))
     return (yield from propose(call, Cancelled(message="The flow run was cancelled.")))
+
+
+_LOOK_S = 0.02
 
 
 def _is_to_be_cancelled(call: FlowCall) -> Steps[bool]:
@@ -172,37 +213,64 @@ def _is_to_be_cancelled(call: FlowCall) -> Steps[bool]:
         rows = yield Read(lambda: execution.store.read(sql.READ_FENCE, (key,)))
         if rows and rows[0][1] is not None:
             execution.heed(rows[0][1])
-    return execution.asked is not None and execution.asked.is_cancelling()
+    return execution.is_cancelling()
 
 
 def report_flow_run_crashes(call: FlowCall, error: BaseException) -> Steps[None]:
     """Record that a flow run broke outside its own code, and run its hooks (section 3.10)."""
-    state = call.run.state
+    state, execution = call.run.state, call.execution
+    execution.invocation = None
     if state is not None and state.is_final():
         if not call.is_released:
             yield from _leave(call)
         return
-    call.execution.stop("The flow run crashed")
     signal = termination()
     if signal is not None and type(error).__name__ == "CancelledError":
         error = signal  # it ended the event loop, which has cancelled what ran on it
     crashed = exception_to_crashed_state(error)
     logger = call.logger()
-    logger.error("Crash detected! %s", crashed.message)
-    logger.debug("Crash details:", exc_info=error)
     try:
+        is_cancelled = yield from _is_to_be_cancelled(call)
+        if not is_cancelled:
+            execution.stop("The flow run crashed")
+            logger.error("Crash detected! %s", crashed.message)
+            logger.debug("Crash details:", exc_info=error)
         yield from let_go(call)
-        if (yield from _is_to_be_cancelled(call)):
-            yield from _cancel(call)
+        running = yield from _shut_down(call, error)
+        if is_cancelled:
+            yield from _record_cancelled(call, running)
             return
         state = yield from propose(call, crashed)
     except Abort as abort:
         logger.debug("The crash was not recorded: %s", abort)
         return
     except Exception as failure:  # noqa: BLE001 - the crash itself matters more
+        execution.stop("The flow run crashed")
         logger.error("The crash could not be recorded: %s", failure)  # noqa: TRY400 - one line
         return
     yield from run_hooks(call, state)
+
+
+def _shut_down(call: FlowCall, error: BaseException) -> Steps[list[Any]]:
+    """Let what was interrupted come to its end before the process does; give what does not."""
+    execution = call.execution
+    if execution.parent is not None or isinstance(error, Exception):
+        return []
+    settings = execution.settings
+    limit_s = settings.shutdown_timeout_s * _SHARE_OF_CODE
+    running = yield from wait_for_code(execution, limit_s, settings.interrupt_grace_s)
+    if running:
+        call.logger().warning(
+            "The flow run ends while it still executes what cannot be interrupted, or takes too"
+            " long: %s.",
+            names_of(running),
+        )
+        execution.left_behind.clear()
+    return running
+
+
+_SHARE_OF_CODE = 0.8
+"""How much of the time that a process has to end is for the tasks; the rest is for the records."""
 
 
 def orchestrate_flow_run(call: FlowCall) -> Steps[State]:
@@ -217,6 +285,7 @@ def orchestrate_flow_run(call: FlowCall) -> Steps[State]:
     state = yield from propose(call, Running())
     if state.type is _RUNNING:
         heartbeat().register(execution)
+        attendant().attend(execution)
         if flow.on_running:
             yield from run_hooks(call, state)
     renamed = False
@@ -237,11 +306,26 @@ def orchestrate_flow_run(call: FlowCall) -> Steps[State]:
             yield from run_hooks(call, state)
         if not state.is_final() and not state.is_paused() and state.is_scheduled():
             call.logger().info("Flow run is retried: %s", state.message)
-            yield Sleep(epoch_of(state.state_details.scheduled_time) or 0.0)
+            yield from _sleep_until(call, epoch_of(state.state_details.scheduled_time) or 0.0)
             execution.begin_attempt()
             yield Read(execution.load_recorded)
             state = yield from propose(call, Running())
     return state
+
+
+def _sleep_until(call: FlowCall, when: float) -> Steps[None]:
+    """Wait for a time, unless the run is cancelled meanwhile.
+
+    Raises:
+        Abort: it is.
+    """
+    while (now := clock.epoch()) < when:
+        yield Sleep(min(when, now + _LONGEST_SLEEP_S))
+        if call.execution.is_cancelling():
+            raise Abort(CANCELLED)
+
+
+_LONGEST_SLEEP_S = 0.2
 
 
 def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[State]:
@@ -267,11 +351,10 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
         inside=context,
         name=call.run.name,
     )
-    parent = execution.parent
-    invocation.interruptible = parent is not None and bool(
-        parent.flow is not None and parent.flow.timeout_seconds
-    )
+    invocation.interruptible = _has_to_be_interruptible(call)
+    execution.invocation = invocation
     outcome = yield Invoke(invocation)
+    execution.invocation = None
     if outcome.timed_out:
         execution.stop(TIMED_OUT)
         yield from let_go(call)
@@ -285,6 +368,19 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
         if execution.stopped is not None:
             raise Abort(execution.stopped)
     return (yield from _terminal_state(call, context, outcome))
+
+
+def _has_to_be_interruptible(call: FlowCall) -> bool:
+    """Tell whether preparations are needed so that the flow's code can be stopped.
+
+    None are where signals reach it, in the main thread.
+    """
+    if call.flow.isasync:
+        return True
+    parent = call.execution.parent
+    if parent is not None and parent.flow is not None and parent.flow.timeout_seconds:
+        return True
+    return world.stand_in is None and not is_main_thread()
 
 
 def _rename(call: FlowCall, context: FlowRunContext) -> Steps[None]:

@@ -11,7 +11,12 @@ from penstock.context import TaskRunContext
 from penstock.engine import inputs as run_inputs
 from penstock.engine.effects import Ask, Await, Invoke, Save, Sleep, Steps
 from penstock.engine.links import link_result
-from penstock.engine.task_transitions import TaskCall, propose, run_hooks
+from penstock.engine.task_transitions import (
+    TaskCall,
+    broken_off_state_of,
+    propose,
+    run_hooks,
+)
 from penstock.exceptions import Abort, Pause, PenstockException, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
 from penstock.results import BaseResult, UnknownResult
@@ -96,15 +101,19 @@ def report_task_run_crashes(call: TaskCall, error: BaseException) -> Steps[State
         return state
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         execution.crash = error
-    crashed = exception_to_crashed_state(error)
     logger = call.logger()
-    logger.error("Crash detected! %s", crashed.message)
-    logger.debug("Crash details:", exc_info=error)
+    if isinstance(error, Exception) or not execution.is_cancelling():
+        broken_off = exception_to_crashed_state(error)
+        logger.error("Crash detected! %s", broken_off.message)
+        logger.debug("Crash details:", exc_info=error)
+    else:
+        broken_off = broken_off_state_of(call.run, error, execution)
+        logger.info("%s", broken_off.message)
     try:
-        return (yield from propose(call, crashed, force=True))
-    except Exception as failure:  # noqa: BLE001 - the crash itself matters more
-        logger.error("The crash could not be recorded: %s", failure)  # noqa: TRY400 - one line
-        return crashed
+        return (yield from propose(call, broken_off, force=True))
+    except Exception as failure:  # noqa: BLE001 - what broke the run matters more
+        logger.error("The end of the run could not be recorded: %s", failure)  # noqa: TRY400 - one line
+        return broken_off
 
 
 def orchestrate_task_run(call: TaskCall) -> Steps[State]:

@@ -14,7 +14,7 @@ from penstock.exceptions import Abort, Pause
 from penstock.logging.loggers import task_run_logger
 from penstock.results import BaseResult
 from penstock.rules import Facts, Status, decide_task, record, take_back
-from penstock.states import State, StateType, exception_to_crashed_state
+from penstock.states import Cancelled, State, StateType, exception_to_crashed_state
 from penstock.store import statements as sql
 from penstock.store.encoding import epoch_of, task_run_row
 
@@ -118,16 +118,23 @@ def rows_of(run: TaskRun, state: State) -> list[Row]:
     return rows
 
 
-def crashed_state_of(run: TaskRun, error: BaseException) -> State:
-    """Give the state of a run that broke; it keeps what the run would go on from.
+def broken_off_state_of(run: TaskRun, error: BaseException, execution: Execution) -> State:
+    """Give the state of a run that broke, or was broken off as its flow run is cancelled.
 
-    That is, of a graph's task that loops, which turn it is in and what the last one gave.
+    It keeps what the run would go on from. That is, of a graph's task that loops, which turn it
+    is in and what the last one gave.
     """
-    crashed = exception_to_crashed_state(error)
     former = run.state
+    if execution.is_cancelling():
+        is_begun = former is not None and former.type is _RUNNING
+        what = "Interrupted" if is_begun else "Not started"
+        broken_off = Cancelled(message=f"{what}: the flow run was cancelled.")
+    else:
+        broken_off = exception_to_crashed_state(error)
     if former is not None and former.state_details.graph is not None:
-        crashed.state_details.graph, crashed.data = former.state_details.graph, former.data
-    return crashed
+        details = broken_off.state_details
+        details.graph, broken_off.data = former.state_details.graph, former.data
+    return broken_off
 
 
 def run_hooks(call: TaskCall, context: TaskRunContext, state: State) -> Steps[None]:

@@ -1,7 +1,10 @@
-"""SIGTERM and Ctrl-C while a root flow runs in the main thread.
+"""Signals while a root flow runs in the main thread.
 
 SIGTERM becomes `TerminationSignal`. Neither it nor Ctrl-C comes in the middle of a commit: it is
-held until that is over, so that nothing is half written and no lock is left held.
+held until that is over, so that nothing is half written and no lock is left held. From the first
+on the process has `PENSTOCK_SHUTDOWN_TIMEOUT_S` to bring its runs to an end.
+
+SIGURG is this process's own: it wakes up the main thread to interrupt a flow that is cancelled.
 """
 
 from __future__ import annotations
@@ -11,19 +14,28 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from penstock import world
+from penstock.context import FlowRunContext
 from penstock.exceptions import TerminationSignal
+from penstock.settings import get_current_settings
+from penstock.task_runners.waiting import OPEN, SEEN_THROUGH, Interrupted
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
 
 # The functions below Python's own: those look names up in enumerations, 10 us for each flow run.
 _set_handler: Any = _signal.signal  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _get_handler: Any = _signal.getsignal  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_DEFAULT: Any = _signal.SIG_DFL  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _SIGTERM = int(signal.SIGTERM)
 _SIGINT = int(signal.SIGINT)
+_SIGURG = int(getattr(signal, "SIGURG", 0))  # Windows has none: there nothing is interrupted
 _main_thread_id = threading.main_thread().ident
+_HOME = str(Path(__file__).parents[1]) + os.sep
 
 
 class _Critical:
@@ -42,6 +54,43 @@ class _Critical:
 
 
 _critical = _Critical()
+
+
+def is_main_thread() -> bool:
+    """Tell whether this is the thread in which signals are handled."""
+    return threading.get_ident() == _main_thread_id
+
+
+def press() -> None:
+    """Have the main thread look whether its code is to be interrupted. From any thread.
+
+    It is if it is a flow's that is being cancelled, and in no call of penstock's own: whoever
+    presses does so again until it has come to be.
+    """
+    if _SIGURG and _main_thread_id is not None:
+        signal.pthread_kill(_main_thread_id, _SIGURG)
+
+
+def _on_pressed(_number: int, frame: FrameType | None) -> None:
+    context = FlowRunContext.variable.get()
+    execution = None if context is None else context.execution
+    if execution is None or _critical.depth or not execution.may_be_interrupted():
+        return
+    if _is_open(frame):
+        execution.interrupted = True
+        raise Interrupted
+
+
+def _is_open(frame: FrameType | None) -> bool:
+    """Tell whether the user's code is executed in a frame, or penstock's where it just waits."""
+    while frame is not None:
+        code = frame.f_code
+        if code in OPEN:
+            return True
+        if code not in SEEN_THROUGH and code.co_filename.startswith(_HOME):
+            return False
+        frame = frame.f_back
+    return False
 
 
 def enter_critical() -> bool:
@@ -81,11 +130,14 @@ class _Handlers:
     Flows on one event loop begin and end in any order.
     """
 
-    __slots__ = ("count", "former_int", "former_term", "terminated")
+    __slots__ = ("count", "former_int", "former_term", "former_urgent", "over", "terminated")
 
     def __init__(self) -> None:
         self.count = 0
         self.terminated = False
+        self.over: threading.Event | None = None
+        """Set when the runs have come to their end that a signal was to end."""
+        self.former_urgent: Any = None
         self.former_int: Any = None
         self.former_term: Any = None
 
@@ -98,26 +150,69 @@ class _Handlers:
         self.former_int = _get_handler(_SIGINT)
         if self.former_int is signal.default_int_handler:
             _set_handler(_SIGINT, self._on_int)
+        if _SIGURG:
+            self.former_urgent = _set_handler(_SIGURG, _on_pressed)
 
     def _on_term(self, number: int, _frame: Any) -> None:
         self.terminated = True
+        self._limit_time(number)
         _come(TerminationSignal(number))
 
-    def _on_int(self, _number: int, _frame: Any) -> None:
+    def _on_int(self, number: int, _frame: Any) -> None:
+        self._limit_time(number)
         _come(KeyboardInterrupt())
+
+    def _limit_time(self, number: int) -> None:
+        """Have the process end if its runs have not come to their end in time."""
+        if self.over is None:
+            over = self.over = threading.Event()
+            limit_s = get_current_settings().shutdown_timeout_s
+            world.start_thread(lambda: _end_when_late(over, limit_s, number), "penstock-shutdown")
 
     def remove(self) -> None:
         self.count -= 1
         if self.count == 0:
             _critical.held = None
+            if self.over is not None:
+                self.over.set()
+                self.over = None
             self.put_back()
             if self.terminated:
                 os.kill(os.getpid(), _SIGTERM)
 
     def put_back(self) -> None:
-        _set_handler(_SIGTERM, signal.SIG_DFL if self.former_term is None else self.former_term)
+        _set_handler(_SIGTERM, _DEFAULT if self.former_term is None else self.former_term)
         if self.former_int is signal.default_int_handler:
             _set_handler(_SIGINT, self.former_int)
+        if _SIGURG:
+            _set_handler(_SIGURG, _DEFAULT if self.former_urgent is None else self.former_urgent)
+
+
+def _end_when_late(over: threading.Event, limit_s: float, number: int) -> None:
+    """End the process if the runs are not over in time; the log says what was still executed."""
+    if over.wait(limit_s):
+        return
+    if _last_words is not None:
+        saying = threading.Thread(target=_last_words, args=(limit_s,), daemon=True)
+        saying.start()
+        saying.join(_LAST_WORDS_S)
+    os._exit(128 + number)
+
+
+_LAST_WORDS_S = 2.0
+"""How long it may take to say what was still executed: the store may be busy."""
+
+_last_words: Callable[[float], None] | None = None
+
+
+def when_late(last_words: Callable[[float], None]) -> None:
+    """Say who knows what is executed here, and tells the log when the process ends all the same.
+
+    Parameters:
+        last_words: called with the seconds that have been waited.
+    """
+    global _last_words  # noqa: PLW0603 - set once, by a room above
+    _last_words = last_words
 
 
 _handlers = _Handlers()

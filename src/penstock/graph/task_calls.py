@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 from penstock import clock
 from penstock.context import TaskRunContext
 from penstock.engine.effects import Commit, Invoke, Save, Sleep, Steps
-from penstock.engine.task_transitions import crashed_state_of
+from penstock.engine.task_transitions import broken_off_state_of
 from penstock.exceptions import Abort, StoreError
 from penstock.graph import recording
 from penstock.graph.decorated_runs import run_decorated
@@ -389,7 +389,7 @@ def _report_crash(call: GraphCall, error: BaseException) -> Steps[None]:
     if run is None or run not in execution.in_flight or isinstance(error, Abort):
         return
     execution.in_flight.discard(run)
-    record(run, crashed_state_of(run, error), Facts(now=clock.now()))
+    record(run, broken_off_state_of(run, error, execution), Facts(now=clock.now()))
     try:
         yield Commit(execution, recording.rows_of(run))
     except (Exception, Abort):  # noqa: BLE001 - the crash itself is raised, and matters more

@@ -33,7 +33,7 @@ from penstock.graph.task_runner_base import (
 )
 from penstock.logging.printing import ensure_print_is_patched, prints_logged_by
 from penstock.task_runners import Call, perform
-from penstock.task_runners.waiting import this_thread
+from penstock.task_runners.waiting import is_seen_through, this_thread
 
 if TYPE_CHECKING:
     import logging
@@ -236,6 +236,7 @@ class TaskExecution(TaskSteps):
 def _printing_to(logger: logging.Logger, run: Callable[..., Any]) -> Callable[..., Any]:
     """Give `run` such that what it prints is logged by `logger`."""
 
+    @is_seen_through
     def call(**values: Any) -> Any:
         with prints_logged_by(logger):
             return _to_its_end(run(**values))
@@ -248,6 +249,7 @@ def _in_this_context(run: Callable[..., Any]) -> Callable[..., Any]:
     here = threading.get_ident()
     found = context.flat()
 
+    @is_seen_through
     def call(**values: Any) -> Any:
         if threading.get_ident() == here:
             return run(**values)
@@ -281,6 +283,7 @@ def _awaiting(coroutine: CoroutineType[Any, Any, Any]) -> Callable[[], Any]:
     return call
 
 
+@is_seen_through
 def _to_its_end(value: Any) -> Any:
     """Run a generator here, where its code finds what was set up for it."""
     return list(cast("Iterator[Any]", value)) if isinstance(value, GeneratorType) else value

@@ -150,7 +150,7 @@ def _can_be_loaded(run: FlowRun) -> bool:
 
 
 def handle_resuming(run: FlowRun, proposed: State, facts: Facts) -> Verdict:
-    """A paused flow run goes on, or ends, unless its time to be resumed is over."""
+    """A paused flow run goes on, or is ended, unless its time to be resumed is over."""
     current = run.state
     assert current is not None
     target = proposed.type
@@ -162,6 +162,8 @@ def handle_resuming(run: FlowRun, proposed: State, facts: Facts) -> Verdict:
             "This flow run is suspended and cannot be resumed: it is not recorded where its flow"
             " is, so no process could go on with it."
         )
+    if target is CANCELLING:
+        return None  # it is executed by a process, which ends it: decision 0016
     is_expired = details.pause_timeout is not None and details.pause_timeout <= facts.now
     if is_expired and target is not FAILED:  # one that fails of itself says why
         return reject(Failed(message=NEVER_RESUMED, timestamp=facts.now), NEVER_RESUMED)
@@ -170,7 +172,7 @@ def handle_resuming(run: FlowRun, proposed: State, facts: Facts) -> Verdict:
     return change(None, {"empirical_policy": _replace(run.empirical_policy, resuming=True)})
 
 
-_AFTER_PAUSED = frozenset({RUNNING, SCHEDULED}) | TERMINAL
+_AFTER_PAUSED = frozenset({RUNNING, SCHEDULED, CANCELLING}) | TERMINAL
 
 
 def retry_failure(run: FlowRun, proposed: State, facts: Facts) -> Verdict:

@@ -118,7 +118,7 @@ FLOW_MOVES: Moves = {
         FAILED: (FAILED,),
         CANCELLED: (CANCELLED, FAILED),
         CRASHED: (CRASHED, FAILED),
-        CANCELLING: (CANCELLED, FAILED),  # of a suspended run, which has no process
+        CANCELLING: (CANCELLING, CANCELLED, FAILED),  # CANCELLED: suspended, without a process
     },
     CANCELLING: {CANCELLED: (CANCELLED,)},
     COMPLETED: _FINISHED_FLOW,  # final states only, once the result is recorded

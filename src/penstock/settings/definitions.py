@@ -238,6 +238,15 @@ PENSTOCK_INTERRUPT_GRACE_S = Setting(
         "Seconds that a timed out or cancelled function gets to stop before it is left behind."
     ),
 )
+PENSTOCK_SHUTDOWN_TIMEOUT_S = Setting(
+    "PENSTOCK_SHUTDOWN_TIMEOUT_S",
+    POSITIVE_SECONDS,
+    default=30.0,
+    description=(
+        "Seconds that the flow runs of a process get to come to their end after SIGTERM or Ctrl-C;"
+        " then the process ends all the same."
+    ),
+)
 PENSTOCK_ASYNC_FETCH_STATE_RESULT = Setting(
     "PENSTOCK_ASYNC_FETCH_STATE_RESULT",
     BOOLEAN,

@@ -179,6 +179,15 @@ where flow_run_id = ? group by state_type, state_name order by count(*) desc"""
 # What the logs of task runs are shown with.
 READ_TASK_RUN_NAMES = "select id, name from task_run where flow_run_id = ?"
 
+# What a flow run that is cancelled has left: its task runs and subflow runs that are not final.
+_NOT_FINAL = "not in ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')"
+READ_UNFINISHED_TASK_RUNS = f"""select {TASK_RUN_COLUMNS}
+from task_run t where t.flow_run_id = ? and t.state_type {_NOT_FINAL} order by t.id limit ?"""
+READ_UNFINISHED_SUBFLOW_RUNS = f"""select {FLOW_RUN_COLUMNS}
+from flow_run r join flow f on f.id = r.flow_id
+where r.parent_task_run_id in (select id from task_run where flow_run_id = ?)
+    and r.state_type {_NOT_FINAL} order by r.id limit ?"""
+
 # Emptying a store: who may still be executing, and what goes.
 READ_OWNED_FLOW_RUNS = """select id, name, owner, lease_expires from flow_run
 where owner is not null"""

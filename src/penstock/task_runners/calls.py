@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from penstock.task_runners.waiting import this_thread
+from penstock.task_runners.waiting import lets_in, this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +113,7 @@ def call_deadline(call: Call) -> Callable[[Deadline], None]:
     return keep
 
 
+@lets_in
 def _call(call: Call) -> Any:
     value = call.fn(*call.args, **call.kwargs)
     # A generator is run here, in the user's context and time, not where its items are looked at.

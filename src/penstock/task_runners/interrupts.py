@@ -59,10 +59,10 @@ class Deadline:
     """The end of the time that a piece of the user's code may take.
 
     `fired` is true once the time is over (or the code was stopped by `fire`), whatever the code
-    makes of the interruption.
+    makes of the interruption; `stopped` once it was interrupted for another reason, by `stop`.
     """
 
-    __slots__ = ("_gate", "_lock", "_on_fire", "_timer", "finished", "fired")
+    __slots__ = ("_gate", "_lock", "_on_fire", "_timer", "finished", "fired", "stopped")
 
     def __init__(
         self, gate: Gate, timeout_s: float | None, on_fire: Callable[[], None] | None
@@ -71,8 +71,14 @@ class Deadline:
         self._lock = threading.Lock()
         self._on_fire = on_fire
         self.fired = False
+        self.stopped = False
         self.finished = False
         self._timer = None if timeout_s is None else timers().call_later(timeout_s, self.fire)
+
+    @property
+    def thread_id(self) -> int:
+        """The thread that the code runs in."""
+        return self._gate.thread_id
 
     def fire(self) -> None:
         """Interrupt the code now."""
@@ -83,6 +89,13 @@ class Deadline:
             self._gate.interrupt()
         if self._on_fire is not None:
             self._on_fire()
+
+    def stop(self) -> None:
+        """Interrupt the code, once, though its time is not over: its run is to end."""
+        with self._lock:
+            if not (self.finished or self.fired or self.stopped):
+                self.stopped = True
+                self._gate.interrupt()
 
     def finish(self) -> None:
         """The code is over; nothing is interrupted any more."""
@@ -136,7 +149,7 @@ def run_under_deadline(
         error = caught
         gate.enter_engine()
         deadline.finish()
-    if deadline.fired and not isinstance(error, Interrupted):
+    if (deadline.fired or deadline.stopped) and not isinstance(error, Interrupted):
         # The code ended of itself while the interruption was on its way.
         gate.pending = False
     gate.depth -= 1

@@ -13,27 +13,72 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock import world
 from penstock.task_runners.calls import Call, Outcome
-from penstock.task_runners.waiting import block_for_work
+from penstock.task_runners.waiting import Interrupted, block_for_work, lets_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 
+@lets_in
 async def perform_async(call: Call) -> Outcome:
     """Make a call of an async function on the running loop."""
     inside = call.inside
     token = None if inside is None else inside.activate()
     scope: asyncio.Timeout | None = None
+    stopper = _stopper_of(call) if call.interruptible and call.deadline is None else None
     try:
         if call.timeout_s:
             async with asyncio.timeout(call.timeout_s) as scope:
                 return Outcome(await call.fn(*call.args, **call.kwargs))
         return Outcome(await call.fn(*call.args, **call.kwargs))
-    except BaseException as error:  # noqa: BLE001 - a body's exception is a value
+    except BaseException as caught:  # noqa: BLE001 - a body's exception is a value
+        error = caught
+        if stopper is not None and stopper.has_cancelled and _is_cancellation(error):
+            error = Interrupted()  # it ends here: who awaits this goes on
         return Outcome(error=error, timed_out=scope is not None and scope.expired())
     finally:
+        if stopper is not None:
+            stopper.finish()
         if token is not None and inside is not None:
             inside.deactivate(token)
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    return isinstance(error, asyncio.CancelledError)
+
+
+def _stopper_of(call: Call) -> _Stopper:
+    """Put what stops a call where whoever stops its run finds it."""
+    task = asyncio.current_task()
+    assert task is not None
+    stopper = _Stopper(asyncio.get_running_loop(), task)
+    call.deadline = stopper  # pyright: ignore[reportAttributeAccessIssue] - both can be stopped
+    return stopper
+
+
+class _Stopper:
+    """Cancels a call that is awaited by an asyncio task, once; the task itself goes on."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+        self._loop = loop
+        self._task: asyncio.Task[Any] | None = task
+        self.has_cancelled = False
+
+    def stop(self) -> None:
+        """Cancel the call. May be called from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: it is over already
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None and not self.has_cancelled:
+            self.has_cancelled = True
+            self._task.cancel()
+
+    def finish(self) -> None:
+        """The call is over; what awaits it is not cancelled any more."""
+        if self._task is not None and self.has_cancelled:
+            self._task.uncancel()
+        self._task = None
 
 
 class RunningCall:
@@ -68,6 +113,8 @@ class RunningCall:
                 self._task.cancel()
 
         self._loop.call_soon_threadsafe(cancel)
+
+    stop = fire
 
 
 def start_on_loop(

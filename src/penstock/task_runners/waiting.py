@@ -8,7 +8,7 @@ interrupted. What belongs to a thread is kept in `this_thread`.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from penstock import world
 from penstock.settings import get_current_settings
@@ -16,6 +16,29 @@ from penstock.settings import get_current_settings
 if TYPE_CHECKING:
     from _thread import LockType
     from collections.abc import Callable
+    from types import CodeType
+
+F = TypeVar("F", bound=Any)
+
+
+OPEN: set[CodeType] = set()
+"""The code from which the user's is called, or that waits for a run: whatever has called that may
+be interrupted there, where it is in the main thread."""
+
+SEEN_THROUGH: set[CodeType] = set()
+"""Penstock's code that such code calls, or that calls the user's, and that keeps nothing."""
+
+
+def lets_in(function: F) -> F:
+    """Mark a function: while it is the innermost of penstock's, interruptions may come."""
+    OPEN.add(function.__code__)
+    return function
+
+
+def is_seen_through(function: F) -> F:
+    """Mark a function: whether interruptions may come is up to what has called it."""
+    SEEN_THROUGH.add(function.__code__)
+    return function
 
 
 class Interrupted(BaseException):
@@ -150,8 +173,8 @@ def block_for_work(
     except BaseException as error:
         if gate is not None:
             gate.enter_engine()
-        if not isinstance(error, Interrupted):
-            stop()
+        if gate is None or not isinstance(error, Interrupted):
+            stop()  # a gate has done so
         if not is_over():
             block(finished, get_current_settings().interrupt_grace_s)
         raise
@@ -173,6 +196,7 @@ def block_for_user(lock: LockType, timeout_s: float | None = None) -> bool:
         gate.enter_engine()
 
 
+@lets_in
 def block(lock: LockType, timeout_s: float | None = None) -> bool:
     """Wait until somebody releases `lock`, at most `timeout_s` seconds; tell whether it was."""
     limit = None if timeout_s is None else min(max(timeout_s, 0.0), threading.TIMEOUT_MAX)
@@ -186,3 +210,6 @@ def block(lock: LockType, timeout_s: float | None = None) -> bool:
         return world.acquire(lock, limit)
     finally:
         employer.end_blocking()
+
+
+is_seen_through(world.acquire)

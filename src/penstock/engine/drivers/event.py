@@ -13,6 +13,7 @@ from penstock import clock, world
 from penstock.engine import bursts
 from penstock.engine.drivers import performing
 from penstock.engine.effects import Await, Commit, Invoke, Sleep
+from penstock.engine.places import place_of
 from penstock.engine.task_runs import begin_task_run
 from penstock.exceptions import Abort
 from penstock.states import exception_to_crashed_state
@@ -57,6 +58,7 @@ class Drive:
         "_stopping",
         "_task_call",
         "_turn",
+        "stopped_at",
     )
 
     def __init__(
@@ -78,6 +80,8 @@ class Drive:
         self._commits = False
         self._call: Any = None
         self._gate: Gate | None = None
+        self.stopped_at: tuple[int, int] | None = None
+        """Where the task's function was interrupted."""
 
     def start(self, futures: Sequence[PenstockFuture], *, first: bool = False) -> None:
         """Begin as soon as the runs that it depends on are over, and a worker is free.
@@ -126,11 +130,14 @@ class Drive:
             if waits:
                 self._turn += 1
             call, gate = self._call, self._gate
+            self.stopped_at = place_of(self.thread_id)
             if gate is not None:
                 # While the lock is held: the worker cannot have gone on to another run.
                 gate.interrupt()
         if call is not None and call.deadline is not None:
-            call.deadline.fire()
+            # What is cancelled has not run out of time, and its thread is not given up.
+            is_cancelled = self._task_call.execution.is_cancelling()
+            (call.deadline.stop if is_cancelled else call.deadline.fire)()
         if waits:
             # One that has not begun sees by itself that it is not to; one that has is told.
             self._run(None, None if turn == 1 else Interrupted())
@@ -270,6 +277,26 @@ class Drive:
         self._call = None
         self._resume(turn, outcome, None)
 
+    @property
+    def is_calling(self) -> bool:
+        """Whether the task's function is being executed, whatever is recorded of the run."""
+        return self._call is not None
+
+    @property
+    def name(self) -> str:
+        """The name of the task run."""
+        run = self._task_call.run
+        return "a task" if run is None else str(run.name)
+
+    @property
+    def thread_id(self) -> int | None:
+        """The thread that the function was stopped in; none where that is not known."""
+        gate, call = self._gate, self._call
+        if gate is not None:
+            return gate.thread_id
+        deadline = None if call is None else call.deadline
+        return getattr(deadline, "thread_id", None)  # what runs on a loop has none of its own
+
     def _state_after(self, error: BaseException) -> State:
         """Give the state of a run that could not make one itself: it may not be recorded."""
         state = self._task_call.run.state
@@ -280,6 +307,8 @@ class Drive:
     def _finish(self, state: State) -> None:
         self._steps = None
         execution = self._task_call.execution
+        if self._call is not None:
+            execution.left_behind.add(self)  # its function has not come to its end yet
         execution.drives.discard(self)
         execution.unfinished.discard(self._future)
         if not execution.unfinished:

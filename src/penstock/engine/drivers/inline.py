@@ -9,7 +9,7 @@ from penstock import clock, world
 from penstock.engine.drivers import performing
 from penstock.engine.effects import Await, Invoke, Sleep
 from penstock.task_runners import perform
-from penstock.task_runners.waiting import block_for_work, this_thread
+from penstock.task_runners.waiting import block_for_work, is_seen_through, lets_in, this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,6 +119,7 @@ def await_(effect: Await) -> None:
         gate.enter_engine()
 
 
+@lets_in
 def _sleep(effect: Sleep) -> None:
     gate = this_thread.gate
     employer = this_thread.employer
@@ -141,3 +142,5 @@ _DO: dict[type, Any] = {
     Await: await_,
     Sleep: _sleep,
 }
+
+is_seen_through(clock.sleep)
