@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 INTERVAL_S = 0.025
 """How often the thread looks: what bounds how long after its resumption a run goes on."""
 
+GLANCE_S = 1.0
+"""How often each run is looked at when nothing was written: its process may have stopped it."""
+
 REST_FACTOR = 10
 """The thread rests so much longer than it looked, so that it takes a tenth of a core at most."""
 
@@ -90,12 +93,16 @@ class Watch:
         self._looks = False
         self._versions: dict[Store, int] = {}
         self._new: set[Wait] = set()
+        self._listed: list[Wait] | None = None
+        self._stores: set[Store] = set()
+        self._next = 0.0
 
     def add(self, wait: Wait) -> None:
         """Wake a run when it is time."""
         with self._lock:
             self._waits.add(wait)
             self._new.add(wait)
+            self._listed = None
             if not self._looks:
                 self._looks = True
                 world.start_thread(self._run, "penstock-watch")
@@ -105,6 +112,7 @@ class Watch:
         with self._lock:
             self._waits.discard(wait)
             self._new.discard(wait)
+            self._listed = None
 
     def _run(self) -> None:
         while True:
@@ -114,20 +122,32 @@ class Watch:
                     self._looks = False
                     self._versions.clear()
                     return
-                waits, new = list(self._waits), self._new
-                self._new = set()
+                waits, new = self._list(), self._new
+                if new:
+                    self._new = set()
             for wait in self._over(waits, new):
                 self.remove(wait)
                 wait.end()
             looked_s = clock.monotonic() - began
             world.sleep(max(INTERVAL_S, looked_s * REST_FACTOR))
 
+    def _list(self) -> list[Wait]:
+        """Give all that wait; what follows from who they are is made anew when that changes."""
+        if self._listed is None:
+            self._listed = list(self._waits)
+            self._stores = {wait.execution.store for wait in self._listed}
+            self._next = 0.0
+        return self._listed
+
     def _over(self, waits: list[Wait], new: set[Wait]) -> list[Wait]:
         """Give the runs that rest no longer."""
         over: list[Wait] = []
         now = clock.epoch()
         try:
-            changed = self._changed({wait.execution.store for wait in waits})
+            changed = self._changed(self._stores)
+            if not changed and not new and now < self._next:
+                return over
+            self._next = min([now + GLANCE_S, *[w.due for w in waits if w.due is not None]])
             for wait in waits:
                 is_stopped = wait.execution.stopped is not None
                 is_asked = wait in new or wait.execution.store in changed
