@@ -172,6 +172,28 @@ def suspend_run(
     suspend_flow_run(flow_run, timeout or None)
 
 
+@flow_run_app.command("cancel")
+def cancel_run(
+    flow_run: RunArgument,
+    *,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds to wait until it is Cancelled.")
+    ] = 30,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Then take it away from a process that does not answer."),
+    ] = False,
+) -> int:
+    """Bring a run to its end, with its tasks and its subflow runs.
+
+    What is executed is interrupted. Says what was stopped; the exit code is 1 if the run is not
+    Cancelled in time.
+    """
+    from penstock.cli.cancelling import cancel_flow_run
+
+    return cancel_flow_run(flow_run, timeout, force=force)
+
+
 @flow_run_app.command("execute")
 def execute_run(flow_run: RunArgument) -> int:
     """Execute a run that is recorded, and that nobody executes, in this process.

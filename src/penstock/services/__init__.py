@@ -4,12 +4,14 @@ Each module has one pass in bounded batches; `Services` repeats them with their 
 `penstock recover`, and by whatever runs for long beside a store.
 """
 
+from penstock.services.cancelling import CleanedUp, clean_up_cancelled
 from penstock.services.expiring import Expired, expire_paused
 from penstock.services.looping import Service, Services
 from penstock.services.recovering import Left, Recovery, Suspects, find_left, recover
 from penstock.services.taking_up import Ready, find_ready
 
 __all__ = [
+    "CleanedUp",
     "Expired",
     "Left",
     "Ready",
@@ -17,6 +19,7 @@ __all__ = [
     "Service",
     "Services",
     "Suspects",
+    "clean_up_cancelled",
     "expire_paused",
     "find_left",
     "find_ready",

@@ -29,3 +29,18 @@ from flow_run r join flow f on f.id = r.flow_id
 where r.state_type = 'SCHEDULED' and r.state_name in ('Resuming', 'AwaitingRetry')
     and r.owner is null and r.parent_task_run_id is null and r.next_scheduled_start_time <= ?
 order by r.next_scheduled_start_time limit ?"""
+
+# Flow runs that were cancelled since a time, and have task runs or subflow runs that are not
+# final. Those made before the given id are not looked through: there may be millions.
+FIND_CANCELLED_WITH_LEFT = """select r.id from flow_run r
+where r.id >= ? and r.state_type = 'CANCELLED' and r.state_timestamp >= ? and (
+    exists (
+        select 1 from task_run t where t.flow_run_id = r.id
+            and t.state_type not in ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
+    ) or exists (
+        select 1 from task_run t join flow_run s on s.parent_task_run_id = t.id
+        where t.flow_run_id = r.id and (s.owner is null or s.control is null)
+            and s.state_type not in ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
+    )
+)
+order by r.id limit ?"""
