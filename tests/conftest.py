@@ -129,7 +129,7 @@ def postgres_url(postgres_server: PostgresServer, postgres_records: str) -> Iter
     yield postgres_server.url(postgres_records)
     call_if_loaded("penstock.store", "reset_store")
     # Sooner done than to make a database for each test, and to drop it.
-    empty = [delete for _, delete in EMPTY_TABLES.values()]
+    empty = [*(delete for _, delete in EMPTY_TABLES.values()), "delete from chore"]
     postgres_server.execute(END_SESSIONS, *empty, database=postgres_records)
 
 
