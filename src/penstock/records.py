@@ -5,6 +5,7 @@ Field names are those of section 4.5 of the flow engine's specification.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -185,3 +186,18 @@ class Log(msgspec.Struct, kw_only=True):
     flow_run_id: UUID | None = None
     task_run_id: UUID | None = None
     id: UUID = msgspec.field(default_factory=new_id)
+
+
+class FlowRunInput(msgspec.Struct):
+    """What was sent to a flow run under a key, which it has once. `value` is JSON."""
+
+    flow_run_id: UUID
+    key: str
+    value: str
+    sender: str | None = None
+    created: datetime = msgspec.field(default_factory=clock.now)
+
+    @property
+    def decoded_value(self) -> Any:
+        """Give the value that the JSON stands for."""
+        return json.loads(self.value)

@@ -13,6 +13,7 @@ from penstock.exceptions import ObjectNotFound, RunOwnedElsewhere, StoreError
 from penstock.ids import id_from_bytes
 from penstock.store import encoding
 from penstock.store import statements as sql
+from penstock.store.input_statements import DELETE_INPUTS_OF_FLOW_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ RUNS_PER_TRANSACTION = 100
 
 
 def delete_flow_run(store: Store, flow_run_id: UUID) -> None:
-    """Delete a flow run with its task runs, logs and cache entries.
+    """Delete a flow run with its task runs, logs, inputs and cache entries.
 
     Its subflow runs stay, and are no subflow runs any more.
 
@@ -51,6 +52,7 @@ def _delete_one(execute: Execute, key: bytes) -> None:
     execute(sql.DELETE_CACHE_ENTRIES_OF_FLOW_RUN, (key,))
     execute(sql.DELETE_TASK_RUNS_OF_FLOW_RUN, (key,))
     execute(sql.DELETE_LOGS_OF_FLOW_RUN, (key,))
+    execute(DELETE_INPUTS_OF_FLOW_RUN, (key,))
     execute(sql.DELETE_FLOW_RUN, (key,))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock
-from penstock.client import deleting, transitions
+from penstock.client import deleting, run_inputs, transitions
 from penstock.exceptions import ObjectNotFound, RunOwnedElsewhere
 from penstock.rules import Facts, decide_flow, decide_task, record
 from penstock.rules.answers import UPDATE_PARENT_TASK
@@ -16,12 +16,12 @@ from penstock.store.sorting import FlowRunSort, LogSort
 from penstock.store.urls import without_password
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import ModuleType
     from uuid import UUID
 
     from penstock.client.schemas.responses import OrchestrationResult
-    from penstock.records import Flow, FlowRun, Log, TaskRun
+    from penstock.records import Flow, FlowRun, FlowRunInput, Log, TaskRun
     from penstock.states import State
     from penstock.store import Row, Store
     from penstock.store.filters import Search
@@ -171,6 +171,34 @@ class LocalPort:
     def delete_flow_run(self, flow_run_id: UUID) -> None:
         """Delete a flow run with its task runs and logs."""
         deleting.delete_flow_run(self._store, flow_run_id)
+
+    def resume_flow_run(
+        self, flow_run_id: UUID, run_input: Mapping[str, Any] | None
+    ) -> OrchestrationResult:
+        """Let a paused flow run go on, with what it waits for."""
+        return transitions.resume_flow_run(self._store, flow_run_id, run_input)
+
+    # -- inputs of flow runs --------------------------------------------------------------------
+
+    def create_flow_run_input(
+        self, flow_run_id: UUID, key: str, value: Any, sender: str | None
+    ) -> FlowRunInput:
+        """Record an input."""
+        return run_inputs.create_input(self._store, flow_run_id, key, value, sender)
+
+    def read_flow_run_input(self, flow_run_id: UUID, key: str) -> FlowRunInput | None:
+        """Give an input; none if there is none of this key."""
+        return run_inputs.read_input(self._store, flow_run_id, key)
+
+    def filter_flow_run_input(
+        self, flow_run_id: UUID, key_prefix: str, limit: int, exclude_keys: Iterable[str]
+    ) -> list[FlowRunInput]:
+        """Give inputs in the order they came."""
+        return run_inputs.find_inputs(self._store, flow_run_id, key_prefix, limit, exclude_keys)
+
+    def delete_flow_run_input(self, flow_run_id: UUID, key: str) -> None:
+        """Delete an input."""
+        run_inputs.delete_input(self._store, flow_run_id, key)
 
     # -- task runs ----------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
+from penstock.client.flow_run_inputs import FlowRunInputMethods
 from penstock.client.flow_runs import FlowRunMethods
 from penstock.client.flows import FlowMethods
 from penstock.client.local import LocalPort
@@ -32,7 +33,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class SyncPenstockClient(FlowMethods, FlowRunMethods, TaskRunMethods, LogMethods):
+class SyncPenstockClient(
+    FlowMethods, FlowRunMethods, FlowRunInputMethods, TaskRunMethods, LogMethods
+):
     """Reads and writes the records; each method returns when it is done.
 
     Made by `get_client(sync_client=True)`.
@@ -127,6 +130,12 @@ class PenstockClient:
     read_flow_run_states = _in_thread(SyncPenstockClient.read_flow_run_states)
     read_flow_run_result = _in_thread(SyncPenstockClient.read_flow_run_result)
     delete_flow_run = _in_thread(SyncPenstockClient.delete_flow_run)
+
+    create_flow_run_input = _in_thread(SyncPenstockClient.create_flow_run_input)
+    read_flow_run_input = _in_thread(SyncPenstockClient.read_flow_run_input)
+    filter_flow_run_input = _in_thread(SyncPenstockClient.filter_flow_run_input)
+    delete_flow_run_input = _in_thread(SyncPenstockClient.delete_flow_run_input)
+    resume_flow_run = _in_thread(SyncPenstockClient.resume_flow_run)
 
     create_task_run = _in_thread(SyncPenstockClient.create_task_run)
     read_task_run = _in_thread(SyncPenstockClient.read_task_run)

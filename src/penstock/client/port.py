@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
     from penstock.client.schemas.responses import OrchestrationResult
-    from penstock.records import Flow, FlowRun, Log, TaskRun
+    from penstock.records import Flow, FlowRun, FlowRunInput, Log, TaskRun
     from penstock.states import State
     from penstock.store.filters import Search
 
@@ -86,6 +86,34 @@ class Port(Protocol):
 
     def delete_flow_run(self, flow_run_id: UUID) -> None:
         """Delete a flow run with its task runs and logs."""
+        ...
+
+    def resume_flow_run(
+        self, flow_run_id: UUID, run_input: Mapping[str, Any] | None
+    ) -> OrchestrationResult:
+        """Let a paused flow run go on, with what it waits for."""
+        ...
+
+    # -- inputs of flow runs --------------------------------------------------------------------
+
+    def create_flow_run_input(
+        self, flow_run_id: UUID, key: str, value: Any, sender: str | None
+    ) -> FlowRunInput:
+        """Record an input."""
+        ...
+
+    def read_flow_run_input(self, flow_run_id: UUID, key: str) -> FlowRunInput | None:
+        """Give an input; none if there is none of this key."""
+        ...
+
+    def filter_flow_run_input(
+        self, flow_run_id: UUID, key_prefix: str, limit: int, exclude_keys: Iterable[str]
+    ) -> list[FlowRunInput]:
+        """Give inputs in the order they came."""
+        ...
+
+    def delete_flow_run_input(self, flow_run_id: UUID, key: str) -> None:
+        """Delete an input."""
         ...
 
     # -- task runs ----------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock import clock
+from penstock.client.responding import respond
 from penstock.client.schemas.responses import OrchestrationResult, StateResponseDetails
 from penstock.exceptions import NotPausedError, ObjectNotFound
 from penstock.ids import new_id
@@ -47,7 +48,7 @@ from penstock.store import statements as sql
 from penstock.store.lease import this_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from penstock.records import FlowRun, TaskRun
@@ -114,8 +115,14 @@ def set_flow_run_state(
     return store.transact(work)
 
 
-def resume_flow_run(store: Store, flow_run_id: UUID) -> OrchestrationResult:
+def resume_flow_run(
+    store: Store, flow_run_id: UUID, run_input: Mapping[str, Any] | None = None
+) -> OrchestrationResult:
     """Let a paused flow run go on: in its process, which is asked to, or as a scheduled run.
+
+    Parameters:
+        run_input: what the run waits for, by field; it is written with the transition, or not at
+            all.
 
     Returns:
         What became of it: ACCEPT, or REJECT with the Failed state of a run that expired. The
@@ -124,6 +131,7 @@ def resume_flow_run(store: Store, flow_run_id: UUID) -> OrchestrationResult:
     Raises:
         ObjectNotFound: there is no such flow run.
         NotPausedError: it is not paused.
+        RuntimeError: it is not resumed with this input. It stays paused.
     """
 
     def work(execute: Execute) -> OrchestrationResult:
@@ -141,8 +149,12 @@ def resume_flow_run(store: Store, flow_run_id: UUID) -> OrchestrationResult:
                 f"Flow run {run.name!r} ({run.id}) is {name}: only a paused run can be resumed."
             )
         if lease.is_alive:
-            return _ask_owner(execute, run, Running(), lease, force=False)
-        return _move_flow_run(execute, run, Scheduled(name=RESUMING), lease, force=False)
+            answer = _ask_owner(execute, run, Running(), lease, force=False)
+        else:
+            answer = _move_flow_run(execute, run, Scheduled(name=RESUMING), lease, force=False)
+        if answer.status is Status.ACCEPT:
+            respond(execute, run, state, run_input)
+        return answer
 
     return store.transact(work)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from penstock.records import (
     Flow,
     FlowRun,
+    FlowRunInput,
     FlowRunPolicy,
     Log,
     TaskRun,
@@ -16,6 +17,7 @@ from penstock.states import State, StateDetails, StateType
 __all__ = [
     "Flow",
     "FlowRun",
+    "FlowRunInput",
     "FlowRunPolicy",
     "Log",
     "State",
