@@ -44,6 +44,9 @@ def penstock_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
             monkeypatch.delenv(name)
     home = tmp_path / "penstock-home"
     monkeypatch.setenv("PENSTOCK_HOME", str(home))
+    # Its thread would be at work while the test is over and its store is closed.
+    monkeypatch.setenv("PENSTOCK_RETENTION_RUNS_DAYS", "0")
+    monkeypatch.setenv("PENSTOCK_RETENTION_LOGS_DAYS", "0")
     call_if_loaded("penstock.store", "reset_store")
     call_if_loaded("penstock.settings", "reload_settings")
     yield home
