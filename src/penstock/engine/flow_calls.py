@@ -17,7 +17,7 @@ from penstock.engine.flow_transitions import FlowCall
 from penstock.engine.termination import capture_signals
 from penstock.logging import get_logger, setup_logging
 from penstock.records import FlowRun, FlowRunPolicy, TaskRun
-from penstock.store import get_store
+from penstock.store import get_store, retention
 from penstock.utilities.slugs import random_slug
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def enter_flow_run_engine_from_flow_call(
 def _root_call(flow: Any, parameters: dict[str, Any], flow_run_id: UUID | None) -> FlowCall:
     setup_logging()
     store = get_store()
+    retention.look(store)
     run = _new_flow_run(flow)
     if flow_run_id is not None:
         run.id = flow_run_id
