@@ -204,9 +204,10 @@ def test_a_snapshot_written_as_environment_reads_back_the_same():
         s.PENSTOCK_TASKS_REFRESH_CACHE: True,
         s.PENSTOCK_LEASE_TTL_S: 2.5,
     }
+    given = {name for name in os.environ if name.startswith("PENSTOCK_")}
     with s.temporary_settings(changes) as settings:
         variables = settings.to_environment_variables(exclude_unset=True)
-        assert set(variables) == {setting.name for setting in changes} | {"PENSTOCK_HOME"}
+        assert set(variables) == {setting.name for setting in changes} | given
         everything = settings.to_environment_variables()
         assert "PENSTOCK_API_URL" not in everything
         assert settings.to_environment_variables([s.PENSTOCK_LEASE_TTL_S]) == {
@@ -216,7 +217,7 @@ def test_a_snapshot_written_as_environment_reads_back_the_same():
     try:
         assert s.reload_settings() == settings
     finally:
-        for name in set(variables) - {"PENSTOCK_HOME"}:
+        for name in set(variables) - given:
             del os.environ[name]
 
 
