@@ -136,7 +136,7 @@ def test_what_is_over_cannot_be_cancelled(write, penstock):
 
     ended = penstock("flow-run", "cancel", "-")
 
-    assert ended.code == 1
+    assert ended.code == 2
     assert "is Completed already: there is nothing to cancel" in ended.err
 
 

@@ -148,7 +148,7 @@ class TestSync:
         def stubborn():
             try:
                 sleeps()
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - as badly as a user may write it
                 reached.append("caught")
             sleeps()
             reached.append("not reached")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -423,6 +424,145 @@ def test_a_store_that_is_busy_does_not_hold_a_second_ctrl_c_up(start, records):
     code, _lines = process.end()
 
     assert code == -signal.SIGINT
+
+
+BLOCKED = {
+    "sleep": "ready(), time.sleep(60)",
+    "lock": "ready(), threading.Event().wait(60)",
+    "process": (
+        "subprocess.run([sys.executable, '-c',"
+        " 'import time; print(\"ready\", flush=True); time.sleep(60)'])"
+    ),
+}
+
+
+@pytest.mark.parametrize("blocked", list(BLOCKED.values()), ids=list(BLOCKED))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_tasks_end_in_order_however_they_were_begun(start, records, number, blocked):
+    process = start(f"""
+        import subprocess
+
+        begun = threading.Semaphore(0)
+
+        @task
+        def tidies(index):
+            begun.release()
+            try:
+                while True:
+                    time.sleep(0.01)
+            finally:
+                time.sleep(0.2)
+                print("tidied", flush=True)
+
+        @task
+        def blocks():
+            for _ in range(3):
+                begun.acquire()
+            {blocked}
+
+        @flow(**HOOKS)
+        def main():
+            tidies.submit(0)
+            tidies.map([1, 2])
+            blocks()
+
+        main()
+    """)
+    process.wait_until_ready()
+    process.send(number)
+
+    code, lines = process.end()
+
+    assert code == -number
+    assert lines == ["tidied", "tidied", "tidied", "hook crashed Crashed"]
+    assert records.flow_run().state.is_crashed()
+    assert {run.state.name for run in records.task_runs()} == {"Crashed"}
+
+
+def test_what_cannot_be_interrupted_is_named_and_left(start, records):
+    process = start("""
+        @task
+        def blocks():
+            ready()
+            threading.Lock().acquire()
+            time.sleep(60)
+
+        @flow(**HOOKS)
+        def main():
+            blocks.submit().wait()
+
+        main()
+    """)
+    process.wait_until_ready()
+    began = time.monotonic()
+    process.send(signal.SIGTERM)
+
+    code, lines = process.end()
+
+    assert (code, lines) == (-signal.SIGTERM, ["hook crashed Crashed"])
+    assert time.monotonic() - began < 20
+    assert any("cannot be interrupted" in log and "blocks-0" in log for log in records.logs())
+
+
+def test_the_process_ends_when_its_time_is_over(start, records, monkeypatch):
+    monkeypatch.setenv("PENSTOCK_SHUTDOWN_TIMEOUT_S", "0.5")
+    process = start("""
+        @task
+        def stubborn():
+            try:
+                ready()
+                time.sleep(60)
+            except BaseException:
+                print("no", flush=True)
+            time.sleep(60)
+
+        @flow(**HOOKS)
+        def main():
+            stubborn()
+
+        main()
+    """)
+    process.wait_until_ready()
+    process.send(signal.SIGTERM)
+
+    code, lines = process.end()
+
+    assert (code, lines) == (128 + signal.SIGTERM, ["no"])
+    assert "PENSTOCK_SHUTDOWN_TIMEOUT_S" in process.errors
+    assert "stubborn-0" in process.errors
+    assert records.flow_run().state.is_running()  # its process is dead: that is recovered
+    assert any("stubborn-0" in log for log in records.logs())
+
+
+def test_a_second_ctrl_c_ends_at_once(start, records):
+    process = start("""
+        @task
+        def tidies():
+            ready()
+            try:
+                while True:
+                    time.sleep(0.01)
+            finally:
+                print("tidying", flush=True)
+                while True:
+                    time.sleep(0.01)
+
+        @flow(**HOOKS)
+        def main():
+            tidies.submit().wait()
+
+        main()
+    """)
+    process.wait_until_ready()
+    process.send(signal.SIGINT)
+    assert process.running.stdout.readline() == "tidying\n"
+    began = time.monotonic()
+    process.send(signal.SIGINT)
+
+    code, _lines = process.end()
+
+    assert code == -signal.SIGINT
+    assert time.monotonic() - began < 15  # of the 24 s that it would have waited
 
 
 # -- in this process ------------------------------------------------------------------------------

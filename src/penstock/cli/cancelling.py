@@ -1,4 +1,4 @@
-"""`penstock flow-run cancel`: asks for the end of a run, waits for it, and says what was stopped."""
+"""`penstock flow-run cancel`: asks for the end of a run, waits, and says what was stopped."""
 
 from __future__ import annotations
 

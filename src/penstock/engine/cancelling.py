@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from penstock import clock, world
 from penstock.engine import termination
 from penstock.engine.effects import Sleep, Steps
+from penstock.engine.heartbeat import heed_requests
 from penstock.engine.places import place_of
 from penstock.exceptions import StoreError
-from penstock.store import statements as sql
 
 if TYPE_CHECKING:
     from penstock.engine.execution import Execution
@@ -114,7 +114,7 @@ class Attendant:
             _logger.debug("What is asked of flow runs could not be read: %s", error)
             self._versions.clear()
         now = clock.monotonic()
-        pressed = [execution for execution in executions if execution.is_cancelling()]
+        pressed = [execution for execution in executions if execution.is_to_end()]
         for execution in pressed:
             self._press(execution, now)
         if self._pressed:
@@ -130,11 +130,8 @@ class Attendant:
                 version = store.version()
                 changed[store] = self._versions.get(store) != version
                 self._versions[store] = version
-            if not changed[store] or fence is None or execution.rest is not None:
-                continue
-            rows = store.read(sql.READ_FENCE, (fence.flow_run_id,))
-            if rows and rows[0][0] == fence.token and rows[0][1] is not None:
-                execution.heed(rows[0][1])
+            if changed[store] and fence is not None and execution.rest is None:
+                heed_requests(execution)
 
     def _press(self, execution: Execution, now: float) -> None:
         """Interrupt the code of a flow, once, where it is not in a subflow: that ends first."""
@@ -168,8 +165,8 @@ def _complain(execution: Execution, waited_s: float) -> None:
     running = sorted(one.name for one in list(execution.in_flight))
     what = f"task runs {', '.join(running)}" if running else "the flow's own code"
     _logger.warning(
-        "Flow run %r is being cancelled, but after %.0f s it still executes %s. It is Cancelled"
-        " when that has come to its end; `penstock flow-run cancel --force` does not wait for it.",
+        "Flow run %r is to end here, but after %.0f s it still executes %s. It does when that has"
+        " come to its end; `penstock flow-run cancel --force` does not wait for it.",
         run and run.name,
         waited_s,
         what,

@@ -76,6 +76,7 @@ class Execution:
         "in_flight",
         "interrupted",
         "invocation",
+        "is_lost",
         "kept_states",
         "left_behind",
         "links",
@@ -127,8 +128,10 @@ class Execution:
         self.drives: set[Any] = set()
         self.left_behind: set[Any] = set()
         """What drove task runs that are over, though their functions may still be executed."""
+        self.is_lost = False
+        """Another process has the run: nothing of it may be executed here."""
         self.interrupted = False
-        """The code of the flow was interrupted, to cancel it: that happens once."""
+        """The code of the flow was interrupted, to end it: that happens once."""
         self.invocation: Any = None
         """The call of the flow's function, while that is executed."""
         self.subflows: set[Any] = set()
@@ -268,6 +271,7 @@ class Execution:
 
     def lost(self, error: BaseException) -> Abort:
         """The run belongs to another process now: nothing more may be done for it here."""
+        self.is_lost = True
         if self.stopped is None:
             who = "" if self.fence is None else who_has(self.store, self.fence)
             self.stopped = f"{error} {who}".rstrip()
@@ -313,7 +317,11 @@ class Execution:
     def may_be_interrupted(self) -> bool:
         """Tell whether the code of the flow is to be interrupted, which is not in a subflow."""
         is_alone = self.invocation is not None and not self.subflows
-        return is_alone and self.is_cancelling() and not self.interrupted
+        return is_alone and self.is_to_end() and not self.interrupted
+
+    def is_to_end(self) -> bool:
+        """Tell whether the code of the flow is to come to its end, wherever it is."""
+        return self.is_lost or self.is_cancelling()
 
     def still_running(self) -> list[Any]:
         """Give what drove task runs whose functions have not come to their end."""

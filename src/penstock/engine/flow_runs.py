@@ -97,11 +97,14 @@ def begin_flow_run(call: FlowCall) -> Steps[State]:
     try:
         state = yield from orchestrate_flow_run(call)
     except (Abort, Interrupted) as error:
-        if execution.is_cancelling():
+        if execution.is_cancelling() and not execution.is_lost:
             state = yield from _cancel(call)
-        elif isinstance(error, Abort):
+        elif isinstance(error, Abort) or execution.is_lost:
+            execution.invocation = None
             yield from _leave(call)
-            raise
+            if isinstance(error, Abort):
+                raise
+            raise Abort(execution.stopped) from error
         else:
             yield from report_flow_run_crashes(call, error)
             raise

@@ -83,12 +83,12 @@ class Heartbeat:
             fences = [execution.fence for execution in owned if execution.fence is not None]
             store.extend_leases(fences, ttl_s)
             for execution in owned:
-                _heed_requests(execution)
+                heed_requests(execution)
                 _note_running(execution)
         executions[0].flush_logs()
 
 
-def _heed_requests(execution: Execution) -> None:
+def heed_requests(execution: Execution) -> None:
     """Take note of what was asked of a run that has committed nothing for a while.
 
     One that was taken away, while this process did not get to run, stops.

@@ -1,4 +1,4 @@
-"""What cancelled flow runs have left: their task runs and subflow runs are cancelled, too (4.6)."""
+"""What cancelled flow runs have left: task runs and subflow runs that are not final (4.6)."""
 
 from __future__ import annotations
 
