@@ -335,3 +335,14 @@ def test_a_flow_that_no_other_process_can_load_crashes_and_says_so(records, dead
 
     assert recovery.became == "Crashed"
     assert "it is not recorded which file it is in" in records.state(run).message
+
+
+@pytest.mark.parametrize(("on_crash", "called"), [(None, True), ("resume", False)])
+def test_no_hooks_for_a_subflow_run_that_goes_on_at_once(records, dead, on_crash, called):
+    outer = records.flow_run(owner=dead, on_crash=on_crash)
+    between, _ = records.subflow_run(outer, owner=dead)
+    inner, _ = records.subflow_run(between, owner=dead, crash_hooks=True)
+
+    found = {each.flow_run_id: each.has_hooks for each in recover_all(records)}
+
+    assert found == {outer.id: False, between.id: False, inner.id: called}

@@ -20,6 +20,7 @@ from penstock.services import (
     find_ready,
     recover,
 )
+from penstock.services.cancelling import clean_up_cancelled
 from penstock.services.taking_up import Processes
 from penstock.settings import get_current_settings
 from penstock.store import get_store
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from penstock.services import Expired, Left, Ready, Recovery
+    from penstock.services.cancelling import CleanedUp
     from penstock.store import Store
 
 READY_LIMIT = 100
@@ -60,6 +62,7 @@ class Finding(NamedTuple):
     next: str
     owner: str | None = None
     last_seen: str | None = None
+    kind: str = "flow run"
 
 
 def recover_runs(*, watch: bool, limit: int, dry_run: bool, as_json: bool) -> int:
@@ -155,6 +158,9 @@ class _Watch:
         if settings.api_services_pause_expirations_enabled:
             period_s = settings.api_services_pause_expirations_loop_seconds
             services.append(Service("pause expiry", period_s, self._expire))
+        if settings.api_services_cancellation_cleanup_enabled:
+            period_s = settings.api_services_cancellation_cleanup_loop_seconds
+            services.append(Service("cancellation clean-up", period_s, self._clean_up))
         self.services = Services(services)
 
     def run(self) -> int:
@@ -167,11 +173,12 @@ class _Watch:
             flush()
         with self._signals_noted():
             self.services.run()
-            executing = len(self.processes)
-            if executing and not self._is_interrupted_again():
+            count = len(self.processes)
+            if count and not self._is_interrupted_again():
+                what = "the process that was" if count == 1 else f"{count} processes that were"
                 warn(
-                    f"Nothing more is taken up. Waiting for {executing} that are executed;"
-                    " a second Ctrl-C, or SIGTERM, ends them."
+                    f"Nothing more is taken up. Waiting for {what} begun; a second Ctrl-C, or"
+                    " SIGTERM, ends what is executed."
                 )
             while not self._is_interrupted_again() and not self.processes.wait(POLL_S):
                 pass
@@ -209,6 +216,10 @@ class _Watch:
     def _expire(self) -> None:
         for expired in expire_paused(self.store):
             self._report(_of_expired(expired))
+
+    def _clean_up(self) -> None:
+        for cleaned in clean_up_cancelled(self.store, clock.epoch()):
+            self._report(_of_cleaned(cleaned))
 
     def _take_up(self) -> None:
         for ready in self.processes.take_up(self.store):
@@ -262,6 +273,13 @@ def _of_expired(expired: Expired) -> Finding:
     return Finding(*run, found, expired.was, "Failed", expired.why, after)
 
 
+def _of_cleaned(cleaned: CleanedUp) -> Finding:
+    why = "The flow run that it belongs to was cancelled."
+    state = cleaned.state_name
+    run = (cleaned.id, cleaned.name, "")
+    return Finding(*run, "left by a cancelled run", state, state, why, "", kind=cleaned.kind)
+
+
 def _of_ready(ready: Ready, *, is_taken_up: bool = False) -> Finding:
     after = "it is being executed" if is_taken_up else _execute_hint(ready.flow_run_id)
     why = "A process was begun for it." if is_taken_up else "It waits for a process."
@@ -274,7 +292,8 @@ def _write_finding(finding: Finding, *, dry_run: bool = False) -> None:
     would = "would be " if dry_run and finding.was != finding.became else ""
     states = finding.was if finding.was == finding.became else f"{finding.was} -> {would}"
     became = "" if finding.was == finding.became else finding.became
-    title = f"Flow run {finding.name!r} ({finding.flow_run_id}) of flow {finding.flow_name!r}"
+    of_flow = f" of flow {finding.flow_name!r}" if finding.flow_name else ""
+    title = f"{finding.kind.capitalize()} {finding.name!r} ({finding.flow_run_id}){of_flow}"
     write(f"{title}: {states}{became}\n  {finding.why}\n")
     if finding.next:
         write(f"  Next: {finding.next}\n")

@@ -176,7 +176,8 @@ def recover(store: Store, left: Left, *, dry_run: bool = False) -> Recovery | No
     key = left.flow_run_id
     unfinished = store.read(own_sql.READ_UNFINISHED_TASK_RUNS, (key,))
     try:
-        finished = _finished(store, store.read_flow_run(id_from_bytes(key)))
+        found_run = store.read_flow_run(id_from_bytes(key))
+        finished, root = _finished(store, found_run), _root_of(store, found_run)
     except ObjectNotFound:
         return None
 
@@ -190,7 +191,7 @@ def recover(store: Store, left: Left, *, dry_run: bool = False) -> Recovery | No
         if not dry_run:
             execute(sql.FENCE_OFF_FLOW_RUN, (key,))
             case.write(execute, [bytes(row[0]) for row in unfinished])
-        return None if case.was_final() else case.recovery()
+        return None if case.was_final() else case.recovery(root)
 
     return store.transact(work)
 
@@ -210,6 +211,17 @@ def _finished(store: Store, run: FlowRun) -> int:
             break
         level = called
     return count
+
+
+def _root_of(store: Store, run: FlowRun) -> FlowRun:
+    """Give the flow run that nobody called, and that has led to this one."""
+    for _ in range(CALLS_DEPTH_LIMIT):
+        parent = run.parent_task_run_id
+        key = None if parent is None else store.find_flow_run_of(parent)
+        if key is None or key == encoding.NO_FLOW_RUN:
+            break
+        run = store.read_flow_run(id_from_bytes(key))
+    return run
 
 
 class _Case:
@@ -362,9 +374,15 @@ class _Case:
         )
         execute(sql.INSERT_LOG, encoding.log_row(log))
 
-    def recovery(self) -> Recovery:
-        """Say what became of the run."""
+    def recovery(self, root: FlowRun) -> Recovery:
+        """Say what became of the run.
+
+        No hooks are called for a subflow run that its caller goes on with at once.
+        """
         run, state = self.run, self.proposed
+        policy = root.empirical_policy
+        goes_on = policy.on_crash == "resume" and policy.recoveries < RECOVERIES_LIMIT
+        is_left = state is not None and state.is_crashed() and (root.id == run.id or not goes_on)
         became = self.was if state is None else state.name
         message = self.why if state is None else state.message or self.why
         return Recovery(
@@ -376,9 +394,7 @@ class _Case:
             self.was,
             became,
             message,
-            has_hooks=run.empirical_policy.crash_hooks
-            and state is not None
-            and state.is_crashed(),
+            has_hooks=run.empirical_policy.crash_hooks and is_left,
             is_ready=state is not None and state.is_scheduled(),
             is_subflow=run.parent_task_run_id is not None,
         )

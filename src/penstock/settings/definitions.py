@@ -436,3 +436,17 @@ PENSTOCK_API_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS = Setting(
     default=5.0,
     description="Seconds between two looks for pauses whose time is over.",
 )
+PENSTOCK_API_SERVICES_CANCELLATION_CLEANUP_ENABLED = Setting(
+    "PENSTOCK_API_SERVICES_CANCELLATION_CLEANUP_ENABLED",
+    BOOLEAN,
+    default=True,
+    description=(
+        "Cancel what cancelled flow runs have left, where penstock looks after runs for long."
+    ),
+)
+PENSTOCK_API_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS = Setting(
+    "PENSTOCK_API_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS",
+    POSITIVE_SECONDS,
+    default=20.0,
+    description="Seconds between two looks for what cancelled flow runs have left.",
+)
