@@ -161,16 +161,19 @@ class Attendant:
 
 
 def _complain(execution: Execution, waited_s: float) -> None:
-    run = execution.flow_run
-    running = sorted(one.name for one in list(execution.in_flight))
-    what = f"task runs {', '.join(running)}" if running else "the flow's own code"
-    _logger.warning(
-        "Flow run %r is to end here, but after %.0f s it still executes %s. It does when that has"
-        " come to its end; `penstock flow-run cancel --force` does not wait for it.",
-        run and run.name,
+    execution.call.logger().warning(
+        "The flow run is to end, but after %.0f s its process still executes %s. It ends when that"
+        " has come to its end; `penstock flow-run cancel --force` does not wait for it.",
         waited_s,
-        what,
+        _what_runs(execution),
     )
+
+
+def _what_runs(execution: Execution) -> str:
+    """Name the task runs that are executed, of which some may be recorded otherwise already."""
+    names = {run.name for run in list(execution.in_flight)}
+    names.update(drive.name for drive in execution.still_running())
+    return f"task runs {_listed(names)}" if names else "the flow's own code"
 
 
 _attendant = Attendant()
@@ -185,19 +188,12 @@ def _last_words(waited_s: float) -> None:
     """Say what is executed still in a process that ends all the same."""
     executions = _attendant.executions()
     for execution in executions:
-        run = execution.flow_run
-        running = sorted(one.name for one in list(execution.in_flight))
-        left = names_of(execution.still_running())
-        what = ", ".join(part for part in (*running[:_SHOWN_LIMIT], left) if part)
-        _logger.error(
-            "Flow run %r has not come to its end within %g s (PENSTOCK_SHUTDOWN_TIMEOUT_S): the"
-            " process ends while it still executes %s. It is found to have crashed.",
-            run and run.name,
+        execution.call.logger().error(
+            "The flow run has not come to its end within %g s (PENSTOCK_SHUTDOWN_TIMEOUT_S): its"
+            " process ends while it still executes %s. The run is found to have crashed.",
             waited_s,
-            f"task runs {what}" if what else "the flow's own code",
+            _what_runs(execution),
         )
-    for handler in logging.getLogger().handlers:
-        handler.flush()
     if executions:
         executions[0].flush_logs()
 
@@ -246,8 +242,11 @@ def _is_blocked(drive: Any) -> bool:
 
 def names_of(running: list[Any]) -> str:
     """Name what is executed still."""
-    names = sorted(one.name for one in running)
-    shown = ", ".join(names[:_SHOWN_LIMIT])
+    return _listed({drive.name for drive in running})
+
+
+def _listed(names: set[str]) -> str:
+    shown = ", ".join(sorted(names)[:_SHOWN_LIMIT])
     return shown if len(names) <= _SHOWN_LIMIT else f"{shown} and {len(names) - _SHOWN_LIMIT} more"
 
 
