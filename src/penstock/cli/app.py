@@ -255,15 +255,38 @@ def db_path(*, json: JsonOption = False) -> None:
     show_path(as_json=json)
 
 
+@db_app.command("status")
+def db_status(*, json: JsonOption = False) -> None:
+    """Show how large the store is, what is in it, and who uses it."""
+    from penstock.cli.upkeep import show_status
+
+    show_status(as_json=json)
+
+
 @db_app.command("upgrade")
-def db_upgrade() -> None:
+def db_upgrade(*, json: JsonOption = False) -> None:
     """Bring the store to the schema of this penstock.
 
     It is made if there is none.
     """
     from penstock.cli.database import upgrade_store
 
-    upgrade_store()
+    upgrade_store(as_json=json)
+
+
+@db_app.command("downgrade")
+def db_downgrade(
+    revision: Annotated[
+        str, typer.Argument(help="The schema revision that it is to have.", show_default=False)
+    ],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Bring the store back to the schema of an older penstock, after asking."""
+    from penstock.cli.database import downgrade_store
+
+    downgrade_store(revision, is_confirmed=yes, as_json=json)
 
 
 @db_app.command("reset")
@@ -273,11 +296,86 @@ def db_reset(
     force: Annotated[
         bool, typer.Option("--force", help="Also while runs are being executed.")
     ] = False,
+    json: JsonOption = False,
 ) -> None:
     """Delete every record of the store, after asking. Result files are left."""
     from penstock.cli.database import reset_store
 
-    reset_store(is_confirmed=yes, force=force)
+    reset_store(is_confirmed=yes, force=force, as_json=json)
+
+
+@db_app.command("prune")
+def db_prune(
+    *,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            metavar="AGE",
+            help="How long ago the runs that go have ended: 12h, 30d, 8w.",
+            show_default=False,
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            "--keep", min=1, help="How many of the newest runs of each flow stay.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be deleted.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Delete old runs that are over, with all that belongs to them.
+
+    Without options, what is older than the settings of retention say.
+    """
+    from penstock.cli.upkeep import prune_store
+
+    prune_store(older_than, keep, is_trial=dry_run, as_json=json)
+
+
+@db_app.command("vacuum")
+def db_vacuum(
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also while runs are being executed.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Have the store take no more room on the disk than it needs."""
+    from penstock.cli.upkeep import vacuum_store
+
+    vacuum_store(force=force, as_json=json)
+
+
+@db_app.command("backup")
+def db_backup(
+    file: Annotated[str, typer.Argument(help="The file to make.", show_default=False)],
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Put it in the place of one that is there.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Copy the store to a file, while runs may go on."""
+    from penstock.cli.upkeep import back_up_store
+
+    back_up_store(file, force=force, as_json=json)
+
+
+@db_app.command("check")
+def db_check(
+    *,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The most findings to show.")] = 1000,
+    json: JsonOption = False,
+) -> int:
+    """Check everything that is recorded. The exit code is 1 if something is wrong."""
+    from penstock.cli.upkeep import check_store
+
+    return check_store(limit, as_json=json)
 
 
 @app.command()
