@@ -10,13 +10,21 @@ if TYPE_CHECKING:
 MIGRATIONS = "penstock.store:migrations"
 
 
-def run_migrations(kind: str, connect: Callable[[], Any], begin: str) -> None:
-    """Bring a database to the last revision, from whichever it has.
+def run_migrations(
+    kind: str,
+    connect: Callable[[], Any],
+    begin: str,
+    back_to: str | None = None,
+    check: Callable[[Callable[[str], list[Any]]], None] | None = None,
+) -> None:
+    """Bring a database to the last revision, or back to an older one.
 
     Parameters:
         kind: the beginning of the URL by which SQLAlchemy knows the database.
         connect: makes the connection.
         begin: what takes the lock that keeps others from doing the same at once.
+        back_to: the older revision; none for the last one.
+        check: called with what runs a query, once nobody else writes; raises to refuse.
 
     Raises:
         Exception: what the database's own driver raises.
@@ -38,7 +46,12 @@ def run_migrations(kind: str, connect: Callable[[], Any], begin: str) -> None:
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if check is not None:
+                check(lambda query: [tuple(row) for row in connection.exec_driver_sql(query)])
+            if back_to is None:
+                command.upgrade(config, "head")
+            else:
+                command.downgrade(config, back_to)
     except DBAPIError as error:
         if error.orig is not None:
             raise error.orig from error

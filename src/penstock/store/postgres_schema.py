@@ -19,6 +19,8 @@ from penstock.store.postgres_sql import ENTER_ALONE
 from penstock.store.revisions import wrong_revision
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from penstock.store.postgres_link import Connection
 
 _FIND_REVISION = b"select to_regclass('alembic_version') is not null"
@@ -64,14 +66,19 @@ def current_revision(server: Server) -> str | None:
         raise explain(error, server.place, server.busy_timeout_s) from error
 
 
-def migrate(server: Server) -> None:
-    """Run the migrations that a database lacks, in one transaction.
+def migrate(
+    server: Server,
+    back_to: str | None = None,
+    check: Callable[[Callable[[str], list[Any]]], None] | None = None,
+) -> None:
+    """Run the migrations that a database lacks, or those back to a revision, in one transaction.
 
     Raises:
         StoreError: the database cannot be written.
     """
     try:
-        run_migrations("postgresql+psycopg://", lambda: _to_migrate(server), ENTER_ALONE.decode())
+        begin = ENTER_ALONE.decode()
+        run_migrations("postgresql+psycopg://", lambda: _to_migrate(server), begin, back_to, check)
     except psycopg.Error as error:
         raise explain(error, server.place, server.busy_timeout_s) from error
 

@@ -37,10 +37,11 @@ def contents(store: Store) -> dict[str, int]:
 
 def runs_being_executed(store: Store) -> list[OwnedRun]:
     """Give the flow runs that living processes execute now."""
-    return _living(store.read(sql.READ_OWNED_FLOW_RUNS))
+    return living(store.read(sql.READ_OWNED_FLOW_RUNS))
 
 
-def _living(rows: list[tuple[Any, ...]]) -> list[OwnedRun]:
+def living(rows: list[tuple[Any, ...]]) -> list[OwnedRun]:
+    """Give those of the rows of `READ_OWNED_FLOW_RUNS` whose owners live."""
     now = clock.epoch()
     return [
         OwnedRun(id_from_bytes(key), name, owner)
@@ -65,7 +66,7 @@ def reset(store: Store, *, force: bool = False) -> dict[str, int]:
     """
 
     def work(execute: Callable[..., Any]) -> dict[str, int]:
-        owned = _living(execute(sql.READ_OWNED_FLOW_RUNS).fetchall())
+        owned = living(execute(sql.READ_OWNED_FLOW_RUNS).fetchall())
         if owned and not force:
             raise RunOwnedElsewhere(in_words(owned))
         deleted: dict[str, int] = {}

@@ -30,3 +30,13 @@ def wrong_revision(place: str, found: str | None) -> StoreError | None:
         f" ({SCHEMA_REVISION}) does not know: it was made by a newer one. Install that, or set"
         " PENSTOCK_STORE_URL to another store. Nothing was changed."
     )
+
+
+LOST_BELOW = {
+    "0002": {
+        "inputs": "select count(*) from flow_run_input",
+        "limits": "select count(*) from concurrency_limit",
+        "slots": "select count(*) from concurrency_slot",
+    }
+}
+"""What each revision can hold and the one before it cannot, with how much of it there is."""

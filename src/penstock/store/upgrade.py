@@ -1,22 +1,31 @@
 """Bringing a store that an older penstock made to the present schema.
 
-Used by `penstock db upgrade`. A new store, and one that is up to date, need no Alembic.
+And back to an older one. Used by `penstock db upgrade | downgrade`. A new store, and one that is
+up to date, need no Alembic.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from penstock.exceptions import StoreTooOld
+from penstock.exceptions import RunOwnedElsewhere, StoreError, StoreTooOld
 from penstock.store.errors import explain
 from penstock.store.migrating import run_migrations
-from penstock.store.revisions import SCHEMA_REVISION
+from penstock.store.resetting import in_words, living
+from penstock.store.revisions import (
+    KNOWN_REVISIONS,
+    LOST_BELOW,
+    SCHEMA_REVISION,
+    wrong_revision,
+)
+from penstock.store.statements import READ_OWNED_FLOW_RUNS
 from penstock.store.store import Store, need_psycopg
-from penstock.store.urls import is_on_server, sqlite_path
+from penstock.store.urls import is_on_server, place_of, sqlite_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 BUSY_TIMEOUT_S = 30.0
@@ -92,6 +101,73 @@ def upgrade(url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> tuple[str | Non
     return found, SCHEMA_REVISION
 
 
+def lost_by_downgrade(store: Store, revision: str) -> dict[str, int]:
+    """Count what a store holds that it cannot hold at an older revision, by kind."""
+    counts: dict[str, int] = {}
+    for later in KNOWN_REVISIONS[KNOWN_REVISIONS.index(revision) + 1 :]:
+        for kind, query in LOST_BELOW[later].items():
+            number = store.read(query)[0][0]
+            if number:
+                counts[kind] = number
+    return counts
+
+
+def downgrade(url: str, revision: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> str | None:
+    """Bring a store back to the schema of an older penstock, in one transaction.
+
+    Parameters:
+        url: the store's, as PENSTOCK_STORE_URL.
+        revision: the revision that it is to have, one of `KNOWN_REVISIONS`.
+        busy_timeout_s: seconds to wait for other processes that use the store.
+
+    Returns:
+        The revision that it had.
+
+    Raises:
+        StoreError: there is no such revision, no store, or one that is older than that.
+        RunOwnedElsewhere: flow runs are being executed; nothing was changed.
+    """
+    found = current_revision(url, busy_timeout_s)
+    refuse_downgrade(url, found, revision)
+    if found == revision:
+        return found
+    if not is_on_server(url):
+        migrate(sqlite_path(url), busy_timeout_s, back_to=revision, check=_refuse_while_executed)
+        return found
+    from penstock.store.postgres_link import Server
+    from penstock.store.postgres_schema import migrate as migrate_on_server
+
+    server = Server(url, "normal", busy_timeout_s, 0.0)
+    migrate_on_server(server, back_to=revision, check=_refuse_while_executed)
+    return found
+
+
+def refuse_downgrade(url: str, found: str | None, revision: str) -> None:
+    """Raise a `StoreError` where a store of revision `found` cannot be brought to an older one."""
+    place = place_of(url)
+    if revision not in KNOWN_REVISIONS:
+        known = ", ".join(KNOWN_REVISIONS)
+        message = f"There is no schema revision {revision!r}. Those that were released: {known}."
+        raise StoreError(message)
+    if found is None:
+        message = f"There is no store {place!r} yet: nothing to downgrade."
+        raise StoreError(message)
+    if found not in KNOWN_REVISIONS:
+        raise wrong_revision(place, found) or StoreError(place)
+    if KNOWN_REVISIONS.index(found) < KNOWN_REVISIONS.index(revision):
+        message = (
+            f"The store {place!r} has schema revision {found}, which is older than {revision}."
+            " `penstock db upgrade` brings it to this penstock's."
+        )
+        raise StoreError(message)
+
+
+def _refuse_while_executed(query: Callable[[str], list[Any]]) -> None:
+    owned = living(query(READ_OWNED_FLOW_RUNS))
+    if owned:
+        raise RunOwnedElsewhere(in_words(owned))
+
+
 def _migrate(url: str, busy_timeout_s: float) -> None:
     if not is_on_server(url):
         migrate(sqlite_path(url), busy_timeout_s)
@@ -102,18 +178,26 @@ def _migrate(url: str, busy_timeout_s: float) -> None:
     migrate_on_server(Server(url, "normal", busy_timeout_s, 0.0))
 
 
-def migrate(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+def migrate(
+    path: Path,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+    back_to: str | None = None,
+    check: Callable[[Callable[[str], list[Any]]], None] | None = None,
+) -> None:
     """Run the migrations that a database file lacks, in one transaction of its own.
 
     Parameters:
         path: the file; an empty or missing one gets all of them.
         busy_timeout_s: seconds to wait for other processes that use the file.
+        back_to: the older revision to bring it back to; none for the last one.
+        check: called with what runs a query before anything is done; raises to refuse.
 
     Raises:
         StoreError: the file cannot be written.
     """
     try:
-        run_migrations("sqlite://", lambda: _connect(path, busy_timeout_s), "begin immediate")
+        begin = "begin immediate"
+        run_migrations("sqlite://", lambda: _connect(path, busy_timeout_s), begin, back_to, check)
     except sqlite3.Error as error:
         raise explain(error, path, busy_timeout_s) from error
 
