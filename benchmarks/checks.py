@@ -1,11 +1,11 @@
-"""Was the work done? Asked of the store file with plain sqlite3, past all that penstock says."""
+"""Was the work done? Asked of the store itself, past all that penstock says."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,31 +24,24 @@ LOG_TABLE = "select count(*) from sqlite_master where type = 'table' and name = 
 LOG_ROWS = "select count(*) from log"
 
 
+_Held = tuple[Counter[str], list[tuple[Any, ...]], int]
+"""Flow runs by state; the groups of TASK_RUN_STATES; log rows."""
+
+
 class WorkNotRecordedError(Exception):
     """A benchmark's figures stand for work that the store does not hold."""
 
 
-def check_recorded(home: Path, task_runs: Sequence[int]) -> dict[str, int]:
-    """Compare the store in `home` with what was run, and say what it holds.
+def check_recorded(home: Path, task_runs: Sequence[int], url: str = "") -> dict[str, int]:
+    """Compare the store with what was run, and say what it holds.
 
-    Parameters: `task_runs` has one number for each flow run that was made: its task runs. The
-    store must hold exactly these flow runs, each with that many task runs, all Completed.
+    Parameters: the store is the file in `home`, or on a server at `url`. `task_runs` has one
+    number for each flow run that was made: its task runs. The store must hold exactly these flow
+    runs, each with that many task runs, all Completed.
 
     Returns the numbers of flow runs, task runs and log rows. Raises `WorkNotRecordedError`.
     """
-    path = home / STORE_FILE
-    if not path.exists():
-        message = f"no store at {path}: nothing was recorded"
-        raise WorkNotRecordedError(message)
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
-            flow_states = Counter[str](dict(db.execute(FLOW_RUN_STATES)))
-            groups = list(db.execute(TASK_RUN_STATES))
-            has_log = db.execute(LOG_TABLE).fetchone()[0]
-            log_rows = db.execute(LOG_ROWS).fetchone()[0] if has_log else 0
-    except sqlite3.Error as error:
-        message = f"the store at {path} cannot be read: {error}"
-        raise WorkNotRecordedError(message) from error
+    flow_states, groups, log_rows = _read_server(url) if url else _read_file(home)
     _compare("flow runs by state", dict(flow_states), {"COMPLETED": len(task_runs)})
     _compare(
         "task runs that are not Completed",
@@ -67,6 +60,33 @@ def check_recorded(home: Path, task_runs: Sequence[int]) -> dict[str, int]:
         "task_runs": sum(task_runs),
         "log_rows": log_rows,
     }
+
+
+def _read_file(home: Path) -> _Held:
+    path = home / STORE_FILE
+    if not path.exists():
+        message = f"no store at {path}: nothing was recorded"
+        raise WorkNotRecordedError(message)
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+            flow_states = Counter[str](dict(db.execute(FLOW_RUN_STATES)))
+            groups = list(db.execute(TASK_RUN_STATES))
+            has_log = db.execute(LOG_TABLE).fetchone()[0]
+            log_rows = db.execute(LOG_ROWS).fetchone()[0] if has_log else 0
+    except sqlite3.Error as error:
+        message = f"the store at {path} cannot be read: {error}"
+        raise WorkNotRecordedError(message) from error
+    return flow_states, groups, log_rows
+
+
+def _read_server(url: str) -> _Held:
+    import psycopg
+
+    with psycopg.connect(url) as db:
+        flow_states = Counter[str](dict(db.execute(FLOW_RUN_STATES).fetchall()))
+        groups = db.execute(TASK_RUN_STATES).fetchall()
+        (log_rows,) = db.execute(LOG_ROWS).fetchall()[0]
+    return flow_states, groups, log_rows
 
 
 def _compare(what: str, recorded: object, wanted: object) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 ROW_TIMEOUT_S = 600
+UNITS_S = {"us": 1e-6, "ms": 1e-3}
 SHOWN_ERROR_LINES = 15
 
 SCRIPT = """\
@@ -66,7 +67,8 @@ class Measured:
 
     def compared(self) -> list[float]:
         """What the budget is about: the ratio of each pair or, with no floor, each figure."""
-        return [sample["work"] / sample.get("floor", 1) for sample in self.samples]
+        one = UNITS_S.get(self.row.unit, 1.0)
+        return [sample["work"] / sample.get("floor", one) for sample in self.samples]
 
     def verdict(self) -> str:
         """`ok`, `over` or, where the work was not done, `failed`."""

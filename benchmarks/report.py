@@ -47,7 +47,7 @@ def _cells(result: Measured) -> tuple[str, ...]:
     ratio = f"{statistics.median(compared):.2f} ({min(compared):.2f} to {max(compared):.2f})"
     floor = result.median("floor")
     if floor is None:
-        ratio = f"({min(compared):.0f} to {max(compared):.0f} {row.unit})"
+        ratio = f"({min(compared):.3g} to {max(compared):.3g} {row.unit})"
     return (
         title,
         _shown(result.median("work"), row.unit),

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 INSERT, POOL, START, SHORT, NONE = "F1", "F2", "F3", "at 1,000", ""
+PIPELINE, COMMIT = "F4", "F5"
 
 FLOORS = {
     INSERT: "one SQLite insert and commit (WAL, synchronous=NORMAL)",
     POOL: "one of 10,000 ThreadPoolExecutor(8).submit, with its result",
     START: "a bare `python -c pass`",
+    PIPELINE: "the same rows inserted by one psycopg pipeline in as many transactions, by task",
+    COMMIT: "one PostgreSQL insert and commit by psycopg (default settings)",
 }
 
 
@@ -66,6 +69,16 @@ ROWS: tuple[Row, ...] = (
         10_000, 3, 3),
     Row("graph-scale", "cost per child at {count} children against 1,000", SHORT, 1.3, "F2",
         50_000, 3, 1),
+    Row("pg-fleet", "task of 64 flow runs at once ({count} each) on PostgreSQL", PIPELINE, 3.0,
+        "us", 20, 3, 3),
+    Row("pg-chain", "task called in a sync flow on PostgreSQL (chain of {count})", COMMIT, 1.5,
+        "us", 500, 3, 3),
+    Row("resume", "a resumption by another process is noticed", NONE, 100, "ms", 15, 3, 1),
+    Row("pg-resume", "the same on PostgreSQL", NONE, 100, "ms", 15, 3, 1),
+    Row("idle", "a process with one flow run that waits", NONE, 1.0, "% of a core", 1, 3, 1),
+    Row("idle-1000", "a process with {count} flow runs that wait", NONE, 1.0, "% of a core",
+        1_000, 3, 1),
+    Row("pg-idle-1000", "the same on PostgreSQL", NONE, 1.0, "% of a core", 1_000, 3, 1),
     Row("import", "`import penstock`", START, 4.5, "ms", 1, 3, 7, is_whole_process=True),
     Row("script", "script with one flow and one task, whole process", START, 8.0, "ms",
         1, 3, 7, is_whole_process=True),

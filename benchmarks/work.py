@@ -15,6 +15,7 @@ import os
 import resource
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,8 @@ class Bench:
     count: int
     pairs: int
     folder: Path
+    ending: ExitStack
+    url: str = ""
     task_runs: list[int] = field(default_factory=list[int])
 
     def timed(self, run: Callable[[int], object], n: int, wanted: object) -> float:
@@ -295,6 +298,18 @@ def _graph_work() -> Any:
     return graph_work
 
 
+REACH_ROWS = ("pg-fleet", "pg-chain", "resume", "pg-resume", "idle", "idle-1000", "pg-idle-1000")
+
+
+def _reach_row(name: str) -> Callable[[Bench], list[Sample]]:
+    def bench_row(bench: Bench) -> list[Sample]:
+        from benchmarks import reach_work
+
+        return reach_work.BENCHES[name](bench)
+
+    return bench_row
+
+
 BENCHES: dict[str, Callable[[Bench], list[Sample]]] = {
     "chain": bench_chain,
     "async": bench_async,
@@ -305,6 +320,7 @@ BENCHES: dict[str, Callable[[Bench], list[Sample]]] = {
     "scale": bench_scale,
     "memory": bench_memory,
     "memory-map": bench_memory_map,
+    **{name: _reach_row(name) for name in REACH_ROWS},
     "graph-pipeline": lambda bench: _graph_work().bench_pipeline(bench),
     "graph-chain": lambda bench: _graph_work().bench_chain(bench),
     "graph-map": lambda bench: _graph_work().bench_map(bench),
@@ -320,10 +336,11 @@ def main() -> None:
     arguments = parser.parse_args()
     home = Path(os.environ["PENSTOCK_HOME"])
     # The floor's file lies beside the home, on the same disk.
-    bench = Bench(arguments.count, arguments.pairs, home.parent)
-    samples = BENCHES[arguments.row](bench)
-    # A row that records nothing, and says so by having made no run, has nothing to be checked.
-    recorded = check_recorded(home, bench.task_runs) if bench.task_runs else {}
+    with ExitStack() as ending:
+        bench = Bench(arguments.count, arguments.pairs, home.parent, ending)
+        samples = BENCHES[arguments.row](bench)
+        # A row that records nothing, and says so by having made no run, has nothing to check.
+        recorded = check_recorded(home, bench.task_runs, bench.url) if bench.task_runs else {}
     sys.stdout.write(json.dumps({"samples": samples, "recorded": recorded}) + "\n")
 
 
