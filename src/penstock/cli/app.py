@@ -319,7 +319,9 @@ def db_prune(
     keep: Annotated[
         int | None,
         typer.Option(
-            "--keep", min=1, help="How many of the newest runs of each flow stay.",
+            "--keep",
+            min=1,
+            help="How many of the newest runs of each flow stay.",
             show_default=False,
         ),
     ] = None,
@@ -369,7 +371,9 @@ def db_backup(
 @db_app.command("check")
 def db_check(
     *,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The most findings to show.")] = 1000,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="The most findings to show.")
+    ] = 1000,
     json: JsonOption = False,
 ) -> int:
     """Check everything that is recorded. The exit code is 1 if something is wrong."""
