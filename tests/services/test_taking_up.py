@@ -18,7 +18,7 @@ def test_a_run_that_was_resumed_or_left_waits_for_a_process(records, states):
 
     (ready,) = find_ready(records.store, 10)
 
-    assert ready == (run.id, "brave-otter", "ingest", states[-1].name)
+    assert ready[:4] == (run.id, "brave-otter", "ingest", states[-1].name)
 
 
 def test_what_waits_for_something_else_is_left_alone(records, dead):
@@ -74,5 +74,17 @@ def test_what_cannot_be_begun_is_tried_again_after_a_while(records, processes, c
     assert f"flow run {run.id} ended with code 1" in caplog.text
     assert f"tried again in {FIRST_PAUSE_S:g} s" in caplog.text
 
+    assert processes.take_up(records.store) == []
     with clock.use_clock(clock.VirtualClock(clock.epoch() + FIRST_PAUSE_S)):
         assert len(processes.take_up(records.store)) == 1
+
+
+def test_a_run_that_was_begun_and_died_does_not_wait(records, processes):
+    run = records.flow_run(*RESUMING)
+    assert len(processes.take_up(records.store)) == 1
+    assert processes.wait(30.0)
+    # As recovery leaves it, which has put it up again.
+    moved = "update flow_run set state_timestamp = state_timestamp + 1 where id = ?"
+    records.store.write(moved, (run.id.bytes,))
+
+    assert len(processes.take_up(records.store)) == 1

@@ -24,11 +24,11 @@ from flow_run r join flow f on f.id = r.flow_id
 where r.state_type = 'PAUSED' and r.id > ? order by r.id limit ?"""
 
 # Flow runs that were resumed, or are to be gone on with, and that nobody executes.
-READ_READY = """select r.id, r.name, f.name, r.state_name
+READ_READY = """select r.id, r.name, f.name, r.state_name, r.state_timestamp
 from flow_run r join flow f on f.id = r.flow_id
 where r.state_type = 'SCHEDULED' and r.state_name in ('Resuming', 'AwaitingRetry')
     and r.owner is null and r.parent_task_run_id is null and r.next_scheduled_start_time <= ?
-order by r.next_scheduled_start_time limit ?"""
+order by r.next_scheduled_start_time, r.id limit ?"""
 
 # Flow runs that were cancelled since a time, and have task runs or subflow runs that are not
 # final. Those made before the given id are not looked through: there may be millions.

@@ -33,12 +33,13 @@ _logger = logging.getLogger("penstock.services")
 
 
 class Ready(NamedTuple):
-    """A flow run that waits for a process."""
+    """A flow run that waits for a process; `since` is in seconds since the epoch."""
 
     flow_run_id: UUID
     name: str
     flow_name: str
     state_name: str
+    since: float
 
 
 def find_ready(store: Store, limit: int) -> list[Ready]:
@@ -53,8 +54,16 @@ def find_ready(store: Store, limit: int) -> list[Ready]:
 
 
 class _Failures(NamedTuple):
+    """How often in a row a run could not be begun that waits since that moment."""
+
+    since: float
     times: int
     again_at: float
+
+
+class _Begun(NamedTuple):
+    process: subprocess.Popen[bytes]
+    since: float
 
 
 class Processes:
@@ -66,7 +75,7 @@ class Processes:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._executing: dict[UUID, subprocess.Popen[bytes]] = {}
+        self._executing: dict[UUID, _Begun] = {}
         self._calling_hooks: list[subprocess.Popen[bytes]] = []
         self._failures: dict[UUID, _Failures] = {}
 
@@ -84,18 +93,27 @@ class Processes:
         room = self.limit - len(self._executing)
         if room <= 0:
             return []
-        now = clock.monotonic()
         # Those that failed a moment ago must not hide the others.
-        ready = find_ready(store, self.limit + len(self._failures))
+        limit = self.limit + len(self._failures)
+        ready = find_ready(store, limit)
+        if len(ready) < limit:
+            waiting = {each.flow_run_id for each in ready}
+            self._failures = {key: one for key, one in self._failures.items() if key in waiting}
         begun: list[Ready] = []
         for each in ready:
-            failures = self._failures.get(each.flow_run_id)
-            is_early = failures is not None and failures.again_at > now
-            if len(begun) >= room or is_early or each.flow_run_id in self._executing:
+            if len(begun) >= room or self._is_early(each) or each.flow_run_id in self._executing:
                 continue
-            self._executing[each.flow_run_id] = _begin("penstock.engine", each.flow_run_id)
+            process = _begin("penstock.engine", each.flow_run_id)
+            self._executing[each.flow_run_id] = _Begun(process, each.since)
             begun.append(each)
         return begun
+
+    def _is_early(self, ready: Ready) -> bool:
+        """Tell whether a run could not be begun a moment ago; one that was begun and died was."""
+        failures = self._failures.get(ready.flow_run_id)
+        if failures is None or failures.since != ready.since:
+            return False
+        return failures.again_at > clock.monotonic()
 
     def call_hooks(self, flow_run_id: UUID) -> None:
         """Begin a process that calls the `on_crashed` hooks of a run's flow."""
@@ -104,24 +122,28 @@ class Processes:
     def reap(self) -> None:
         """Take note of the processes that have ended."""
         self._calling_hooks = [each for each in self._calling_hooks if each.poll() is None]
-        for key, process in list(self._executing.items()):
-            code = process.poll()
+        for key, begun in list(self._executing.items()):
+            code = begun.process.poll()
             if code is None:
                 continue
             del self._executing[key]
             if code == 0:
                 self._failures.pop(key, None)
-                continue
-            times = 1 if key not in self._failures else self._failures[key].times + 1
-            pause_s = min(FIRST_PAUSE_S * 2 ** (times - 1), LONGEST_PAUSE_S)
-            self._failures[key] = _Failures(times, clock.monotonic() + pause_s)
-            _logger.warning(
-                "The process for flow run %s ended with code %s. If the run still waits for one,"
-                " it is tried again in %g s.",
-                key,
-                code,
-                pause_s,
-            )
+            else:
+                self._note_failure(key, begun.since, code)
+
+    def _note_failure(self, key: UUID, since: float, code: int) -> None:
+        former = self._failures.get(key)
+        times = 1 if former is None or former.since != since else former.times + 1
+        pause_s = min(FIRST_PAUSE_S * 2 ** (times - 1), LONGEST_PAUSE_S)
+        self._failures[key] = _Failures(since, times, clock.monotonic() + pause_s)
+        _logger.warning(
+            "The process for flow run %s ended with code %s. If it has not begun with the run, it"
+            " is tried again in %g s.",
+            key,
+            code,
+            pause_s,
+        )
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until all have ended, at most so many seconds; tell whether they have."""
@@ -141,7 +163,8 @@ class Processes:
             self.wait(grace_s)
 
     def _all(self) -> list[subprocess.Popen[bytes]]:
-        return [*self._executing.values(), *self._calling_hooks]
+        executing = [begun.process for begun in self._executing.values()]
+        return [*executing, *self._calling_hooks]
 
 
 def _begin(module: str, flow_run_id: UUID) -> subprocess.Popen[bytes]:
