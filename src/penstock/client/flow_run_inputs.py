@@ -38,9 +38,7 @@ class FlowRunInputMethods(ClientMethods):
             >>> with get_client(sync_client=True) as client:  # doctest: +SKIP
             ...     client.create_flow_run_input(run.id, "greeting", "hello")
         """
-        return self._port.create_flow_run_input(
-            id_of(flow_run_id, "flow run"), key, value, sender
-        )
+        return self._port.create_flow_run_input(id_of(flow_run_id, "flow run"), key, value, sender)
 
     def read_flow_run_input(self, flow_run_id: UUID | str, key: str) -> Any:
         """Give the value of an input of a flow run; none if it has none of this key.

@@ -178,7 +178,7 @@ class LocalPort:
         """Let a paused flow run go on, with what it waits for."""
         return transitions.resume_flow_run(self._store, flow_run_id, run_input)
 
-    # -- inputs of flow runs --------------------------------------------------------------------
+    # -- inputs of flow runs ------------------------------------------------------------------
 
     def create_flow_run_input(
         self, flow_run_id: UUID, key: str, value: Any, sender: str | None

@@ -94,7 +94,7 @@ class Port(Protocol):
         """Let a paused flow run go on, with what it waits for."""
         ...
 
-    # -- inputs of flow runs --------------------------------------------------------------------
+    # -- inputs of flow runs ------------------------------------------------------------------
 
     def create_flow_run_input(
         self, flow_run_id: UUID, key: str, value: Any, sender: str | None

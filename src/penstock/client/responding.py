@@ -150,7 +150,7 @@ def _problem(error: Any) -> str:
     return f"{place}: {error.message}" if place else str(error.message)
 
 
-# -- saying what is wanted --------------------------------------------------------------------------
+# -- saying what is wanted ------------------------------------------------------------------------
 
 
 def fields_of(schema: Mapping[str, Any]) -> list[str]:
@@ -195,6 +195,4 @@ def resolved(field: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str
     reference = field.get("$ref")
     if not isinstance(reference, str):
         return field
-    return cast(
-        "Mapping[str, Any]", schema.get("$defs", {}).get(reference.rpartition("/")[2], {})
-    )
+    return cast("Mapping[str, Any]", schema.get("$defs", {}).get(reference.rpartition("/")[2], {}))

@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 from penstock import clock
 from penstock.client import transitions
+from penstock.client.awaiting import here_or_awaitable, in_thread
 from penstock.context import FlowRunContext, TaskRunContext, current_caller
 from penstock.engine.drivers import choosing, inline
-from penstock.engine.resting import leave, paused_state, rest, suspended_state
+from penstock.engine.effects import Commit
+from penstock.engine.resting import leave, paused_state, refusal_of, rest, suspended_state
 from penstock.exceptions import FlowPauseTimeout
+from penstock.ids import new_id
 from penstock.rules import Status
 from penstock.states import Paused, StateType, Suspended
 from penstock.store import get_store, requests
 from penstock.store import statements as sql
-from penstock.utilities.asyncutils import is_in_async_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
     from datetime import datetime
     from uuid import UUID
 
     from penstock.engine.effects import Steps
     from penstock.engine.flow_transitions import FlowCall
+    from penstock.input.wanting import Wanted
+    from penstock.states import State
     from penstock.store import Store
 
 NOTICE_TIMEOUT_S = 5.0
@@ -33,11 +37,11 @@ _NOTICE_INTERVAL_S = 0.01
 
 
 def pause_flow_run(
-    *,
+    wait_for_input: Any = None,
     flow_run_id: UUID | str | None = None,
     timeout: float | None = 3600,
     poll_interval: float = 10,
-    reschedule: bool = False,
+    reschedule: bool = False,  # noqa: FBT001, FBT002 - as programs give it
     key: str | None = None,
 ) -> Any:
     """Have the flow run that this code is in wait until somebody resumes it.
@@ -45,6 +49,8 @@ def pause_flow_run(
     Its process keeps it. Task runs that are being executed go on; those that want to begin wait.
 
     Parameters:
+        wait_for_input: what whoever resumes it has to give: a `penstock.input.RunInput`, a
+            pydantic model, or any type such as `int` or `list[str]`.
         flow_run_id: pause this run instead; it rests when its next task run wants to begin.
         timeout: seconds after which the run fails if nobody has resumed it; None for never.
         poll_interval: taken for programs that give it: a resumption is noticed within a tenth of
@@ -54,12 +60,17 @@ def pause_flow_run(
             so that a second execution knows those that it has passed.
 
     Returns:
-        Nothing, when the run is resumed; in async code an awaitable of it.
+        When the run is resumed: nothing, or the input, as an instance or a value; in async code
+        an awaitable of it.
 
     Raises:
         FlowPauseTimeout: nobody resumed it in time. The run ends Failed.
-        RuntimeError: this is not in the code of a flow, or the run cannot be paused.
-        ValueError: `timeout` or `poll_interval` is not positive, or `flow_run_id` no id.
+        RuntimeError: this is not in the code of a flow, or the run cannot be paused; or another
+            run is to wait for input.
+        TypeError: nothing of the type `wait_for_input` can be an input.
+        ValueError: `timeout` or `poll_interval` is not positive, or `flow_run_id` no id; or the
+            run waits for input, and `key` has other characters than lowercase letters, digits
+            and dashes.
 
     Example:
         >>> @flow
@@ -70,34 +81,73 @@ def pause_flow_run(
     """
     _check_positive("timeout", timeout)
     _check_positive("poll_interval", poll_interval)
+    if flow_run_id is not None and wait_for_input is not None:
+        message = (
+            "Another flow run cannot be paused to wait for input: its code does not ask for any."
+            " Leave out flow_run_id=... or wait_for_input=..., or suspend that run."
+        )
+        raise RuntimeError(message)
     if reschedule:
-        return suspend_flow_run(flow_run_id=flow_run_id, timeout=timeout, key=key)
+        return suspend_flow_run(wait_for_input, flow_run_id, timeout, key)
     if flow_run_id is not None:
         paused = Paused(timeout_seconds=timeout, pause_key=key)
         run_id = id_of(flow_run_id)
         return here_or_awaitable(lambda: ask_to_pause(get_store(), run_id, paused))
     call = call_to_pause("pause")
-    return _drive(_pause(call, next_key(call, key), _end_of(timeout)))
+    paused = paused_state(call, next_key(call, key), _end_of(timeout))
+    wanted = _wanted(wait_for_input, paused)
+    return _drive(_pause(call, paused, wanted), call, paused, wanted)
 
 
-def _drive(steps: Steps[Any]) -> Any:
+def _wanted(wait_for_input: Any, state: State) -> Wanted | None:
+    """Have a paused state say what it waits for, if it waits for an input."""
+    if wait_for_input is None:
+        return None
+    from penstock.input.wanting import Wanted  # pydantic, which other pauses are spared
+
+    wanted = Wanted(wait_for_input)
+    wanted.announce(state)
+    return wanted
+
+
+def _drive(steps: Steps[None], call: FlowCall, state: State, wanted: Wanted | None) -> Any:
+    """Wait as the caller waits, and then give it what the run was given."""
     caller = current_caller()
     if caller is not None and caller.isasync:
-        return _drive_async(steps)
-    return choosing.through_gate(lambda: inline.drive(steps))
+        return _drive_async(steps, call, state, wanted)
+    choosing.through_gate(lambda: inline.drive(steps))
+    return None if wanted is None else wanted.read(call.run.id, state)
 
 
-def _pause(call: FlowCall, key: str, until: datetime | None) -> Steps[None]:
-    state = yield from rest(call, paused_state(call, key, until))
+async def _drive_async(
+    steps: Steps[None], call: FlowCall, state: State, wanted: Wanted | None
+) -> Any:
+    from penstock.engine.drivers import asynchronous
+
+    await asynchronous.drive(steps)
+    if wanted is None:
+        return None
+    return await in_thread(lambda: wanted.read(call.run.id, state))
+
+
+def _pause(call: FlowCall, paused: State, wanted: Wanted | None) -> Steps[None]:
+    yield from _announce(call, paused, wanted)
+    state = yield from rest(call, paused)
     if state.is_paused():
         raise FlowPauseTimeout(
             f"Flow run {call.run.name!r} was paused and never resumed: it could be until"
-            f" {until:%Y-%m-%d %H:%M:%S} UTC."
+            f" {paused.state_details.pause_timeout:%Y-%m-%d %H:%M:%S} UTC."
         )
 
 
+def _announce(call: FlowCall, paused: State, wanted: Wanted | None) -> Steps[None]:
+    """Write down what a run is about to wait for; not if this pause has been before."""
+    if wanted is not None and refusal_of(call, paused) is None:
+        yield Commit(call.execution, wanted.rows(call.run.id, paused))
+
+
 def suspend_flow_run(
-    *,
+    wait_for_input: Any = None,
     flow_run_id: UUID | str | None = None,
     timeout: float | None = 3600,
     key: str | None = None,
@@ -109,18 +159,22 @@ def suspend_flow_run(
     this call returns at once.
 
     Parameters:
+        wait_for_input: what whoever resumes it has to give; see `pause_flow_run`.
         flow_run_id: suspend this run instead; it leaves when its next task run wants to begin.
         timeout: seconds after which it cannot be resumed any more; None for never.
         key: as for `pause_flow_run`, which shares its count.
 
     Returns:
-        Nothing, in the execution that has been resumed; in async code an awaitable of it.
+        In the execution that has been resumed nothing, or the input; in async code an awaitable
+        of it.
 
     Raises:
         Pause: the run is suspended. It is no `Exception`: let it through.
         RuntimeError: this is not in the code of a flow; or the run cannot be suspended, as it is
             a subflow's, or it is not recorded in which file its flow is.
-        ValueError: `timeout` is not positive, or `flow_run_id` no id.
+        TypeError: nothing of the type `wait_for_input` can be an input.
+        ValueError: `timeout` is not positive, or `flow_run_id` no id; or `key` as for
+            `pause_flow_run`.
 
     Example:
         >>> @flow
@@ -131,21 +185,19 @@ def suspend_flow_run(
     """
     _check_positive("timeout", timeout)
     if flow_run_id is not None:
-        suspended = Suspended(timeout_seconds=timeout, pause_key=key)
+        suspended = Suspended(timeout_seconds=timeout, pause_key=key or str(new_id()))
         run_id = id_of(flow_run_id)
-        return here_or_awaitable(lambda: ask_to_pause(get_store(), run_id, suspended))
+        wanted = _wanted(wait_for_input, suspended)
+        return here_or_awaitable(lambda: ask_to_pause(get_store(), run_id, suspended, wanted))
     call = call_to_pause("suspend")
-    return _drive(_suspend(call, next_key(call, key), _end_of(timeout)))
+    suspended = suspended_state(call, next_key(call, key), _end_of(timeout))
+    wanted = _wanted(wait_for_input, suspended)
+    return _drive(_suspend(call, suspended, wanted), call, suspended, wanted)
 
 
-def _suspend(call: FlowCall, key: str, until: datetime | None) -> Steps[None]:
-    yield from leave(call, suspended_state(call, key, until))
-
-
-async def _drive_async(steps: Steps[Any]) -> Any:
-    from penstock.engine.drivers import asynchronous
-
-    return await asynchronous.drive(steps)
+def _suspend(call: FlowCall, suspended: State, wanted: Wanted | None) -> Steps[None]:
+    yield from _announce(call, suspended, wanted)
+    yield from leave(call, suspended)
 
 
 def _end_of(timeout: float | None) -> datetime | None:
@@ -182,20 +234,29 @@ def next_key(call: FlowCall, key: str | None) -> str:
     return str(seen["counter"]) if key is None else key
 
 
-def ask_to_pause(store: Store, flow_run_id: UUID, paused: Any) -> None:
+def ask_to_pause(
+    store: Store, flow_run_id: UUID, paused: State, wanted: Wanted | None = None
+) -> None:
     """Ask for a pause of a run from outside.
+
+    Parameters:
+        wanted: what whoever resumes it has to give.
 
     Raises:
         RuntimeError: it cannot be paused.
         ObjectNotFound: there is no such run.
     """
+    store.read_flow_run(flow_run_id)
+    if wanted is not None:
+        # First: the run may rest, and be resumed, before this function goes on.
+        store.commit(wanted.new_rows(flow_run_id, paused))
     answer = transitions.set_flow_run_state(store, flow_run_id, paused, force=False)
     if answer.status is not Status.ACCEPT:
         message = f"Flow run {flow_run_id} cannot be paused: {answer.details.reason}"
         raise RuntimeError(message)
 
 
-def resume_flow_run(flow_run_id: UUID | str) -> Any:
+def resume_flow_run(flow_run_id: UUID | str, run_input: Mapping[str, Any] | None = None) -> Any:
     """Let a paused flow run go on.
 
     A run that is paused in its process goes on there. One that is in no process any more is
@@ -203,6 +264,8 @@ def resume_flow_run(flow_run_id: UUID | str) -> Any:
 
     Parameters:
         flow_run_id: the run's id.
+        run_input: what the run waits for, by field; of a plain type it is the field `value`. It
+            is checked before the run goes on.
 
     Returns:
         Nothing, when the run's process has taken note; in async code an awaitable of it.
@@ -211,23 +274,26 @@ def resume_flow_run(flow_run_id: UUID | str) -> Any:
         NotPausedError: the run is not paused.
         FlowPauseTimeout: its time to be resumed is over. It is Failed.
         ObjectNotFound: there is no such run.
-        RuntimeError: it cannot be resumed.
+        RuntimeError: it cannot be resumed, or not with this input: what is wrong with it, and
+            what is wanted. It stays paused.
         ValueError: this is no id.
 
     Example:
         >>> resume_flow_run("01a20480-3334-7aa3-8186-a049104944c6")  # doctest: +SKIP
     """
     run_id = id_of(flow_run_id)
-    return here_or_awaitable(lambda: resume_from_outside(get_store(), run_id))
+    return here_or_awaitable(lambda: resume_from_outside(get_store(), run_id, run_input))
 
 
-def resume_from_outside(store: Store, flow_run_id: UUID) -> StateType:
+def resume_from_outside(
+    store: Store, flow_run_id: UUID, run_input: Mapping[str, Any] | None = None
+) -> StateType:
     """Let a paused flow run go on; see `resume_flow_run`.
 
     Returns:
         RUNNING if its process goes on with it, SCHEDULED if one is to be started.
     """
-    answer = transitions.resume_flow_run(store, flow_run_id)
+    answer = transitions.resume_flow_run(store, flow_run_id, run_input)
     state = answer.state
     if answer.status is Status.ACCEPT and state is not None:
         if state.is_running():
@@ -251,20 +317,6 @@ def _wait_for_notice(store: Store, flow_run_id: UUID) -> None:
     history = store.read_flow_run(flow_run_id).history
     if history[-1].is_failed() and history[-2].is_paused():
         raise FlowPauseTimeout(f"Flow run {flow_run_id} expired: {history[-1].message}")
-
-
-def here_or_awaitable(work: Callable[[], Any]) -> Any:
-    """Do what reads and writes the store: now, or in async code when it is awaited."""
-    caller = current_caller()
-    if caller.isasync if caller is not None else is_in_async_code():
-        return _in_thread(work)
-    return work()
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    import asyncio  # in async code it is loaded already
-
-    return await asyncio.to_thread(work)
 
 
 def id_of(value: UUID | str) -> UUID:

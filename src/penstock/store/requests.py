@@ -23,6 +23,8 @@ def encode(state: State) -> str:
     kind: dict[str, object] = {"name": state.name, "key": details.pause_key}
     kind["timeout"] = None if timeout is None else timeout.timestamp()
     kind["reschedule"] = details.pause_reschedule
+    if details.run_input_keyset is not None:
+        kind["inputs"] = details.run_input_keyset
     return f"{state.type.value} {json.dumps(kind)}"
 
 
@@ -42,5 +44,6 @@ def decode(control: str) -> State:
         pause_key=given["key"],
         pause_timeout=None if timeout is None else clock.from_epoch(timeout),
         pause_reschedule=given["reschedule"],
+        run_input_keyset=given.get("inputs"),
     )
     return State(type=StateType(word), name=given["name"], message=_MESSAGE, state_details=details)
