@@ -1,4 +1,4 @@
-"""`penstock db path | upgrade | reset` and `penstock version`."""
+"""`penstock db path | upgrade | downgrade | reset` and `penstock version`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pty
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import penstock as package
 from penstock import flow, task
 from penstock.settings import PENSTOCK_LOCAL_STORAGE_PATH
 from penstock.store import reset_store
+from penstock.store.revisions import SCHEMA_REVISION
 
 WAITING = """
     import time
@@ -82,7 +84,7 @@ def test_the_version(penstock):
     (found,) = penstock("version", "--json").objects
     assert found["version"] == package.__version__
     assert found["sqlite"] == sqlite3.sqlite_version
-    assert found["schema_revision"] == "0001"
+    assert found["schema_revision"] == SCHEMA_REVISION
 
 
 # -- upgrade --------------------------------------------------------------------------------------
@@ -94,9 +96,104 @@ def test_a_new_store_is_made_and_then_up_to_date(penstock, penstock_home):
     made = penstock("db", "upgrade")
     again = penstock("db", "upgrade")
 
-    assert made.out == f"The store {str(path)!r} was made, with schema revision 0001.\n"
-    assert again.out == f"The store {str(path)!r} is up to date: schema revision 0001.\n"
+    assert (
+        made.out == f"The store {str(path)!r} was made, with schema revision {SCHEMA_REVISION}.\n"
+    )
+    assert again.out == (
+        f"The store {str(path)!r} is up to date: schema revision {SCHEMA_REVISION}.\n"
+    )
     assert path.is_file()
+
+
+def test_an_upgrade_as_json(penstock, penstock_home):
+    (made,) = penstock("db", "upgrade", "--json").objects
+
+    assert made == {
+        "store": str(penstock_home / "penstock.db"),
+        "former_revision": None,
+        "revision": SCHEMA_REVISION,
+    }
+
+
+# -- downgrade ------------------------------------------------------------------------------------
+
+
+def revision_of(penstock_home):
+    with closing(sqlite3.connect(penstock_home / "penstock.db")) as connection:
+        return connection.execute("select version_num from alembic_version").fetchone()[0]
+
+
+def test_back_to_an_older_schema_and_forth_again(penstock, penstock_home):
+    small()
+
+    ended = penstock("db", "downgrade", "0001", "--yes")
+
+    assert ended.code == 0
+    assert f"was downgraded from schema revision {SCHEMA_REVISION} to 0001." in ended.out
+    assert "does not use it until `penstock db upgrade`" in ended.out
+    assert revision_of(penstock_home) == "0001"
+    refused = penstock("flow-run", "ls")
+    assert (refused.code, "Run `penstock db upgrade`" in refused.err) == (2, True)
+    assert penstock("db", "upgrade").code == 0
+    assert [run["flow_name"] for run in runs(penstock)] == ["small"]
+
+
+def test_what_an_older_schema_cannot_hold_is_said_to_be_lost(penstock, penstock_home):
+    small()
+    with closing(sqlite3.connect(penstock_home / "penstock.db")) as connection, connection:
+        connection.execute(
+            "insert into flow_run_input (flow_run_id, key, value, created) values (?, ?, ?, ?)",
+            (b"0" * 16, "answer", "42", 1.0),
+        )
+
+    ended = penstock("db", "downgrade", "0001", "--yes", "--json")
+
+    assert ended.objects[0]["lost"] == {"inputs": 1}
+    assert ended.objects[0]["former_revision"] == SCHEMA_REVISION
+
+
+def test_a_downgrade_asks(process, penstock_home):
+    small()
+
+    ended = process("db", "downgrade", "0001")
+
+    assert ended.code == 2
+    assert "Nobody can be asked here whether to downgrade the store. Give --yes." in ended.err
+    assert revision_of(penstock_home) == SCHEMA_REVISION
+
+
+def test_no_downgrade_while_a_run_is_executed(write, started, penstock, penstock_home):
+    write("flows.py", WAITING)
+    started("run", "flows.py")
+
+    ended = penstock("db", "downgrade", "0001", "--yes")
+
+    assert ended.code == 2
+    assert "is being executed by process " in ended.err
+    assert revision_of(penstock_home) == SCHEMA_REVISION
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [
+        ("7", "There is no schema revision '7'. Those that were released: 0001"),
+        ("0001", "no store"),
+    ],
+)
+def test_what_cannot_be_downgraded(penstock, penstock_home, revision, said):
+    ended = penstock("db", "downgrade", revision, "--yes")
+
+    assert ended.code == 2
+    assert said in ended.err
+    assert not penstock_home.exists()
+
+
+def test_what_is_at_a_revision_stays_at_it(penstock):
+    penstock("db", "upgrade")
+
+    ended = penstock("db", "downgrade", SCHEMA_REVISION)
+
+    assert "already" in ended.out
 
 
 # -- reset ----------------------------------------------------------------------------------------
@@ -128,6 +225,16 @@ def test_every_record_goes_and_result_files_stay(penstock, penstock_home):
                 for (name,) in tables.fetchall()}  # fmt: skip
     connection.close()
     assert {name for name, count in left.items() if count} == {"alembic_version"}
+
+
+def test_a_reset_as_json(penstock, penstock_home):
+    place = str(penstock_home / "penstock.db")
+    assert penstock("db", "reset", "--json").objects == [{"store": place, "deleted": {}}]
+    small()
+
+    (done,) = penstock("db", "reset", "--yes", "--json").objects
+
+    assert done["deleted"]["flow_runs"] == done["deleted"]["task_runs"] == 1
 
 
 def test_a_process_that_had_the_store_open_goes_on_recording(penstock):

@@ -14,6 +14,7 @@ from penstock import clock
 from penstock.store import pruning_sql as sql
 from penstock.store import statements
 from penstock.store.encoding import NO_FLOW_RUN
+from penstock.store.input_statements import DELETE_INPUTS_OF_FLOW_RUN
 from penstock.store.result_files import ResultFiles
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Pruning:
             last = bytes(rows[-1][0])
             self._delete_task_runs(key, rows)
         self._delete_logs(key, _LAST_KEY)
-        self._add(1, [(sql.DELETE_INPUTS_OF_FLOW_RUN, (key,))])
+        self._add(1, [(DELETE_INPUTS_OF_FLOW_RUN, (key,))])
 
     def _delete_task_runs(self, owner: bytes, rows: list[tuple[Any, ...]]) -> None:
         for key, cache_key, result in rows:

@@ -22,8 +22,6 @@ NEWEST_TO_KEEP = """select flow_id, id from (
 ) as ranked where place = ?"""
 FLOWS_OF_ROOTS = "select distinct flow_id from flow_run where parent_task_run_id is null"
 
-DELETE_INPUTS_OF_FLOW_RUN = "delete from flow_run_input where flow_run_id = ?"
-
 # The next task runs of a flow run: what has to be known of each to delete it.
 NEXT_TASK_RUNS = """select id, cache_key,
     case when result_type = 'reference' then result_data else null end
