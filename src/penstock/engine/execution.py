@@ -241,8 +241,13 @@ class Execution:
         rows: list[Row],
         then: Callable[[BaseException | None], None],
         behind: Fence | None = None,
+        *,
+        elsewhere: bool = False,
     ) -> None:
-        """Commit rows as `commit` does, and call `then` with what went wrong, or with none."""
+        """Commit rows as `commit` does, and call `then` with what went wrong, or with none.
+
+        With `elsewhere` this thread does not wait for the store.
+        """
         logs = self._with_logs(rows)
 
         def over(write: Write) -> None:
@@ -257,7 +262,8 @@ class Execution:
 
         is_main_thread = enter_critical()
         try:
-            self.store.journal.submit(Write(rows, self.fence, over, behind))
+            write = Write(rows, self.fence, over, behind)
+            self.store.journal.submit(write, elsewhere=elsewhere)
         finally:
             if is_main_thread:
                 leave_critical()

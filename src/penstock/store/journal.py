@@ -16,6 +16,7 @@ from penstock.exceptions import StoreError, StoreLocked, StoreUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -118,6 +119,7 @@ class Journal:
         self._waiting: deque[Write] = deque()
         self._gates: deque[Write] = deque()
         self._leading = False
+        self._thread: ThreadPoolExecutor | None = None
 
     def commit(
         self, rows: Sequence[Row], fence: Fence | None = None, behind: Fence | None = None
@@ -146,6 +148,12 @@ class Journal:
             world.acquire(done)
         return write.outcome()
 
+    def close(self) -> None:
+        """Wait for what is being committed elsewhere."""
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+
     def exclusively(self, work: Callable[[], T]) -> T:
         """Do `work`, which uses the database by itself, while nobody else commits."""
         self.hold()
@@ -170,14 +178,28 @@ class Journal:
         """Let others commit again; what has arrived meanwhile is committed first."""
         self._lead()
 
-    def submit(self, write: Write) -> None:
-        """Commit a write and call its `then`; in this thread, or in the one that is committing."""
+    def submit(self, write: Write, *, elsewhere: bool = False) -> None:
+        """Commit a write and call its `then`; in this thread, or in the one that is committing.
+
+        With `elsewhere` it is never this thread, which does not wait.
+        """
         with self._lock:
             self._waiting.append(write)
             if self._leading:
                 return
             self._leading = True
-        self._lead()
+        if elsewhere:
+            self._hand_over()
+        else:
+            self._lead()
+
+    def _hand_over(self) -> None:
+        """Have a thread of the journal's own commit what waits."""
+        if self._thread is None:
+            from concurrent.futures import ThreadPoolExecutor  # async code on a server alone does
+
+            self._thread = ThreadPoolExecutor(1, "penstock-journal")
+        self._thread.submit(self._lead)
 
     def submit_built(self, build: Callable[[], Sequence[Row]], fence: Fence | None) -> None:
         """Commit the rows that `build` gives, if any; nothing is enqueued while it is asked."""

@@ -69,6 +69,7 @@ class Store:
     Attributes:
         place: Where it is, as messages say it: a path, or a URL without its password.
         dialect: `sqlite` or `postgresql`.
+        is_on_server: A commit takes a round trip.
 
     Raises:
         StoreError: the URL is not understood, or its database cannot be used.
@@ -87,6 +88,7 @@ class Store:
         self.path = self._dialect.path
         self.place = self._dialect.place
         self.dialect = self._dialect.name
+        self.is_on_server = is_on_server(url)
         self.journal = Journal(self._dialect)
         self.commit = self.journal.commit
         self.read = self._dialect.read
@@ -94,6 +96,7 @@ class Store:
 
     def close(self) -> None:
         """Close the database."""
+        self.journal.close()
         self._dialect.close()
 
     def give_space_back(self) -> None:
