@@ -277,7 +277,12 @@ def db_upgrade(*, json: JsonOption = False) -> None:
 @db_app.command("downgrade")
 def db_downgrade(
     revision: Annotated[
-        str, typer.Argument(help="The schema revision that it is to have.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="REVISION",
+            help="The schema revision that it is to have.",
+            show_default=False,
+        ),
     ],
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -355,7 +360,9 @@ def db_vacuum(
 
 @db_app.command("backup")
 def db_backup(
-    file: Annotated[str, typer.Argument(help="The file to make.", show_default=False)],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="The file to make.", show_default=False)
+    ],
     *,
     force: Annotated[
         bool, typer.Option("--force", help="Put it in the place of one that is there.")
