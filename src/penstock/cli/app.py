@@ -125,15 +125,29 @@ def show_run_logs(flow_run: RunArgument, *, json: JsonOption = False) -> None:
 
 
 @flow_run_app.command("resume")
-def resume_run(flow_run: RunArgument) -> int:
+def resume_run(
+    flow_run: RunArgument,
+    *,
+    input: Annotated[  # noqa: A002 - names the option
+        list[str],
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="What the run waits for: JSON where the field takes it, else text.",
+        ),
+    ] = [],  # noqa: B006 - typer only reads it
+    input_json: Annotated[
+        str | None, typer.Option(metavar="JSON", help="The same, as one JSON object.")
+    ] = None,
+) -> int:
     """Go on with a run that is paused, or that did not complete.
 
     A run that is paused in a process goes on there. Any other is executed here, but for its
-    completed tasks; the exit codes are those of `penstock run`.
+    completed tasks; the exit codes are those of `penstock run`. A run that waits for input says
+    in `penstock flow-run inspect` what it wants.
     """
     from penstock.cli.running import resume_flow_run
 
-    return resume_flow_run(flow_run)
+    return resume_flow_run(flow_run, input, input_json)
 
 
 @flow_run_app.command("pause")

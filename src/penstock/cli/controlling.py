@@ -15,6 +15,7 @@ from penstock.store import get_store
 if TYPE_CHECKING:
     from penstock.cli.ownership import Ownership
     from penstock.records import FlowRun
+    from penstock.states import State
 
 
 def pause_flow_run(reference: str, timeout_s: float | None) -> None:
@@ -25,11 +26,10 @@ def pause_flow_run(reference: str, timeout_s: float | None) -> None:
         timeout_s: seconds from now after which it fails if it is not resumed; none for never.
 
     Raises:
-        CommandError: it cannot be told which run is meant, or no process executes it.
-        RuntimeError: it cannot be paused.
+        CommandError: it cannot be told which run is meant, or it cannot be paused.
     """
     run, ownership = _executed(reference, "pause")
-    ask_to_pause(get_store(), run.id, Paused(timeout_seconds=timeout_s))
+    _ask(run, Paused(timeout_seconds=timeout_s))
     write(
         f"{title_of(run)} was asked to pause: it rests in {ownership.title} when its next task"
         f" wants to begin.\nLet it go on: penstock flow-run resume {run.id}\n"
@@ -42,7 +42,7 @@ def suspend_flow_run(reference: str, timeout_s: float | None) -> None:
     Parameters and errors are those of `pause_flow_run`.
     """
     run, ownership = _executed(reference, "be suspended")
-    ask_to_pause(get_store(), run.id, Suspended(timeout_seconds=timeout_s))
+    _ask(run, Suspended(timeout_seconds=timeout_s))
     write(
         f"{title_of(run)} was asked to leave {ownership.title}: it does when its next task wants"
         f" to begin.\nGo on with it: penstock flow-run resume {run.id}\n"
@@ -59,6 +59,13 @@ def _executed(reference: str, deed: str) -> tuple[FlowRun, Ownership]:
         message = f"{title_of(run)} is in {name}, and no process executes it: it cannot {deed}."
         raise CommandError(message)
     return run, ownership
+
+
+def _ask(run: FlowRun, paused: State) -> None:
+    try:
+        ask_to_pause(get_store(), run.id, paused)
+    except RuntimeError as error:
+        raise CommandError(str(error)) from error
 
 
 def title_of(run: FlowRun) -> str:

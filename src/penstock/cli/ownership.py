@@ -52,7 +52,7 @@ def why_it_waits(run: FlowRun, ownership: Ownership) -> str | None:
     if state is not None and state.is_final():
         return None
     parts = [_own_reason(state)]
-    if ownership.asked_for:
+    if ownership.asked_for and (state is None or state.type.value != ownership.asked_for):
         parts.append(
             f"It was asked to become {ownership.asked_for}; its process takes note with the next"
             " commit or heartbeat."
@@ -75,7 +75,8 @@ def _own_reason(state: State | None) -> str:
         return f"It is to start at {here(details.scheduled_time)}."
     if state.type is StateType.PAUSED:
         until = f" until {here(details.pause_timeout)}" if details.pause_timeout else ""
-        return f"It waits{until} to be resumed."
+        given = " with input" if details.run_input_keyset is not None else ""
+        return f"It waits{until} to be resumed{given}."
     if state.type is StateType.PENDING:
         return state.message or "It has not begun."
     return ""

@@ -19,6 +19,7 @@ from penstock.cli.failing import (
     complain,
 )
 from penstock.cli.finding import find_flow_run
+from penstock.cli.inputs import input_of
 from penstock.cli.output import duration, write
 from penstock.cli.ownership import ownership_of
 from penstock.cli.parameters import bind_parameters, graph_parameters
@@ -88,19 +89,24 @@ def _run_graph(flow: Any, parameters: dict[str, Any], run_id: UUID) -> None:
     flow.run(parameters=parameters, run_on_schedule=False, flow_run_id=str(run_id))
 
 
-def resume_flow_run(reference: str) -> int:
+def resume_flow_run(
+    reference: str, inputs: Sequence[str] = (), input_json: str | None = None
+) -> int:
     """Go on with a recorded flow run; its completed task runs are not executed again.
 
     One that is paused in a living process goes on there.
 
     Parameters:
         reference: which; see `find_flow_run`.
+        inputs: what it waits for, as `name=value`.
+        input_json: the same as a JSON object.
 
     Returns:
         The exit code for the state in which the run ended.
 
     Raises:
-        CommandError: it cannot be told which run is meant, or it cannot be gone on with here.
+        CommandError: it cannot be told which run is meant, or it cannot be gone on with here, or
+            not with this input.
         RunOwnedElsewhere: a living process executes it.
         EndedBySignal: the run was interrupted.
     """
@@ -113,8 +119,9 @@ def resume_flow_run(reference: str) -> int:
         write(f"{_title(run)} was cancelled, which is final. Run its flow anew.\n")
         return EXIT_CANCELLED
     ownership = ownership_of(store, run)
+    given = input_of(store, run, inputs, input_json)
     if ownership.is_alive and run.state_type is StateType.PAUSED:
-        resume_from_outside(store, run.id)
+        _give(store, run, given)
         write(f"{_title(run)} goes on in {ownership.title}.\n")
         return EXIT_COMPLETED
     if ownership.is_alive:
@@ -125,9 +132,28 @@ def resume_flow_run(reference: str) -> int:
         raise CommandError(message)
     _refuse_subflow(store, run)
     flow = load_flow_of_run(run)
+    if _waits_for_input(run):
+        _give(store, run, given)
     if flow.is_graph:
         return _execute(run.id, lambda: flow.resume(run.id))
     return _execute(run.id, lambda: flow.resume(run.id, return_state=True))
+
+
+def _waits_for_input(run: FlowRun) -> bool:
+    state = run.state
+    return (
+        state is not None
+        and state.is_paused()
+        and state.state_details.run_input_keyset is not None
+    )
+
+
+def _give(store: Store, run: FlowRun, given: dict[str, Any] | None) -> None:
+    """Let a paused run go on, with what it waits for."""
+    try:
+        resume_from_outside(store, run.id, given)
+    except RuntimeError as error:
+        raise CommandError(str(error)) from error
 
 
 def execute_flow_run(reference: str) -> int:

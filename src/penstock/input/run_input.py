@@ -317,11 +317,12 @@ def run_input_subclass_from_type(wanted: Any) -> type[RunInput]:
     if isinstance(wanted, pydantic.BaseModel):
         message = f"{wanted!r} is no type: give its class, {type(wanted).__name__}."
         raise TypeError(message)
-    origin = cast("Any", get_origin(wanted))
-    name: str = getattr(wanted, "__name__", None) or getattr(origin, "__name__", str(wanted))
     try:
         made = cast("Any", pydantic.create_model)(
-            name, __base__=AutomaticRunInput, __module__=__name__, value=(wanted, ...)
+            _type_name(wanted),
+            __base__=AutomaticRunInput,
+            __module__=__name__,
+            value=(wanted, ...),
         )
     except (pydantic.errors.PydanticUserError, TypeError) as error:
         message = (
@@ -330,6 +331,12 @@ def run_input_subclass_from_type(wanted: Any) -> type[RunInput]:
         )
         raise TypeError(message) from error
     return cast("type[RunInput]", made)
+
+
+def _type_name(kind: Any) -> str:
+    """Give the name of a type; of `list[str]` it is that of `list`."""
+    named = kind if hasattr(kind, "__name__") else get_origin(kind)
+    return getattr(named, "__name__", "input")
 
 
 def _of_model(model: type[pydantic.BaseModel]) -> type[RunInput]:
