@@ -21,7 +21,8 @@ def outer():
 
 
 @pytest.fixture
-def client():
+def client(records):
+    del records  # in a store of each kind
     with get_client(sync_client=True) as made:
         yield made
 

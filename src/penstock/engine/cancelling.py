@@ -53,7 +53,7 @@ class _Pressing:
 
     def __init__(self, now: float) -> None:
         self.since = now
-        self.alone_since: float | None = now - SETTLING_S
+        self.alone_since: float | None = -SETTLING_S
         self.stopped_at: float | None = None
         self.complained = False
 
@@ -105,7 +105,8 @@ class Attendant:
             if executions:
                 self._look(executions)
                 took_s = clock.monotonic() - began
-                rest_s = min(max(INTERVAL_S, took_s * REST_FACTOR), LONGEST_REST_S)
+                if not self._pressed:
+                    rest_s = min(max(INTERVAL_S, took_s * REST_FACTOR), LONGEST_REST_S)
 
     def _look(self, executions: list[Execution]) -> None:
         try:
