@@ -58,7 +58,7 @@ class Pruning:
     Parameters:
         store: the store.
         limits: what goes.
-        rest: called between transactions with the seconds that the last one took.
+        rest: called between transactions; it may wait.
         is_trial: count what would go, and delete nothing.
 
     Attributes:
@@ -69,7 +69,7 @@ class Pruning:
         self,
         store: Store,
         limits: Limits,
-        rest: Callable[[float], None] | None = None,
+        rest: Callable[[], None] | None = None,
         *,
         is_trial: bool = False,
     ) -> None:
@@ -264,10 +264,9 @@ class Pruning:
             self.deleted[kind] = self.deleted.get(kind, 0) + number
 
     def _transact(self, work: Callable[[Execute], Any]) -> Any:
-        started = clock.monotonic()
         answer = self._store.transact(work)
         if self._rest is not None:
-            self._rest(clock.monotonic() - started)
+            self._rest()
         return answer
 
 

@@ -8,6 +8,7 @@ once: the stamp of an hour is only set by the one that has finished.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock import clock, world
@@ -29,10 +30,10 @@ LOOK_INTERVAL_S = 600.0
 CLAIM_TTL_S = 60.0
 """For how long whoever began a pass may be silent before another one goes on with it."""
 
-REST_RATIO = 4
-"""How many times longer than its last transaction a pass rests before the next one."""
+REST_RATIO = 20
+"""How many times longer than it worked a pass rests, so that flows do not notice it."""
 
-SHORTEST_REST_S = 0.002
+SHORTEST_REST_S = 0.005
 CHORE = "retention"
 
 _next_looks: dict[str, float] = {}
@@ -59,7 +60,8 @@ def look(store: Store) -> None:
     wanted = _wanted()
     # A simulated world has records of its own making, and no hours to spare.
     if world.stand_in is None and (wanted.runs_days or wanted.logs_days):
-        world.start_thread(lambda: _tidy(store, wanted), "penstock-retention")
+        with suppress(RuntimeError):  # a process that is ending starts no thread any more
+            world.start_thread(lambda: _tidy(store, wanted), "penstock-retention")
 
 
 def forget_looks() -> None:
@@ -127,13 +129,15 @@ class _Claim:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._extended = clock.monotonic()
+        self._extended = self._resumed = clock.monotonic()
 
-    def rest(self, took_s: float) -> None:
-        """Let others write before the next transaction."""
-        world.sleep(max(took_s * REST_RATIO, SHORTEST_REST_S))
-        if clock.monotonic() - self._extended > CLAIM_TTL_S / 3:
-            self._extended = clock.monotonic()
+    def rest(self) -> None:
+        """Let flows go on before the next transaction."""
+        worked_s = clock.monotonic() - self._resumed
+        world.sleep(max(worked_s * REST_RATIO, SHORTEST_REST_S))
+        self._resumed = clock.monotonic()
+        if self._resumed - self._extended > CLAIM_TTL_S / 3:
+            self._extended = self._resumed
             values = (clock.epoch() + CLAIM_TTL_S, CHORE, str(this_process()))
             self._store.write(_sql().EXTEND_CHORE, values)
 
