@@ -211,6 +211,8 @@ WRONG_OPTIONS = [
     ({"log_prints": "yes"}, TypeError, "'log_prints'.*str"),
     ({"validate_parameters": "no"}, TypeError, "'validate_parameters'.*str"),
     ({"cache_result_in_memory": "no"}, TypeError, "'cache_result_in_memory'.*str"),
+    ({"on_crash": "retry"}, ValueError, "'on_crash' of flow 'add-up' must be 'crash'.*'retry'"),
+    ({"on_crash": True}, ValueError, "'on_crash'.*'resume'.*got True"),
 ]
 
 
@@ -277,6 +279,7 @@ ALL_OPTIONS = {
     "on_cancellation": [a_hook],
     "on_crashed": [a_hook],
     "on_running": [a_hook],
+    "on_crash": "resume",
 }
 
 

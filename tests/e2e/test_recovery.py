@@ -150,6 +150,21 @@ def test_hooks_of_a_flow_that_cannot_be_loaded_are_said_to_be_left_out(
     assert not [line for line in lines(ledger) if line[0] == "hook"]
 
 
+def test_a_graph_goes_on_in_another_process(programs, runs, ledger, tmp_path):
+    child = programs.start("drawn.py")
+    wait_for_line(ledger, ("begin", "wait"))
+    runs.until("select 1 from task_run where state_type = ?", "COMPLETED")
+    kill(child)
+    assert json.loads(programs.run("penstock", "recover", "--json").out)[0]["became"] == "Crashed"
+    (tmp_path / "go-on").touch()
+
+    ended = programs.run("-m", "penstock.engine", runs.wait_for("Crashed"))
+
+    assert ended.code == 0, ended.err
+    runs.wait_for("Completed")
+    assert [label for _, label in lines(ledger)] == ["fetch", "wait", "wait"]
+
+
 KILLS = 4
 
 
