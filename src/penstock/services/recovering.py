@@ -129,16 +129,16 @@ def find_left(store: Store, suspects: Suspects) -> list[Left]:
             before it was found silent by two passes, `suspects.confirming_s` apart.
     """
     suspects.begin_pass()
-    now, alive = clock.epoch(), dict[str, bool]()
+    now, alive = clock.epoch(), dict[tuple[str, bool], bool]()
     left: list[Left] = []
     for owner, key, token, expires in _owned(store):
-        if is_known_here(owner):
-            if owner not in alive:
-                alive[owner] = is_owner_alive(owner, None, now)
-            is_dead = not alive[owner]
-        else:
-            is_expired = not is_owner_alive(owner, expires, now)
-            is_dead = is_expired and suspects.is_silent(key, expires)
+        # A process has many runs, and the kernel is to be asked once.
+        case = (owner, expires is not None and expires > now)
+        if case not in alive:
+            alive[case] = is_owner_alive(owner, expires, now)
+        is_dead = not alive[case]
+        if is_dead and not is_known_here(owner):
+            is_dead = suspects.is_silent(key, expires)
         if is_dead:
             left.append(Left(key, owner, token, expires))
     # A subflow run is made after the run that calls it, and ids grow with time.
