@@ -14,6 +14,7 @@ PenstockException
 ├─ MissingContextError         (RuntimeError)                     asked for a run outside of one
 ├─ ObjectNotFound (LookupError), ObjectAlreadyExists, MissingProfileError (ValueError)
 ├─ NotPausedError, FlowPauseTimeout, FlowRunWaitTimeout           pausing and waiting
+├─ ConcurrencySlotAcquisitionError                                slots that could never be had
 ├─ IllegalTransition           (ValueError)                       a move that the rules forbid
 ├─ VisualizationUnsupportedError
 ├─ MissingLibraryError         (ImportError)                      a library of an extra is missing
@@ -171,6 +172,10 @@ class FlowPauseTimeout(PenstockException, TimeoutError):
 
 class FlowRunWaitTimeout(PenstockException, TimeoutError):
     """A flow run did not finish in the time it was waited for."""
+
+
+class ConcurrencySlotAcquisitionError(PenstockException):
+    """Slots of a concurrency limit were asked for that could never be had."""
 
 
 class IllegalTransition(PenstockException, ValueError):

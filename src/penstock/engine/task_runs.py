@@ -14,6 +14,7 @@ from penstock.engine.links import link_result
 from penstock.engine.task_transitions import (
     TaskCall,
     broken_off_state_of,
+    let_go,
     propose,
     run_hooks,
 )
@@ -68,6 +69,9 @@ def begin_task_run(call: TaskCall) -> Steps[State]:
         raise
     except BaseException as error:  # noqa: BLE001 - it becomes the Crashed state, and is kept
         state = yield from report_task_run_crashes(call, error)
+    finally:
+        if call.slots is not None:  # its end could not be recorded
+            let_go(call)
     execution, run = call.execution, call.run
     execution.in_flight.discard(run)
     execution.note_finished(state, counts=call.counts)

@@ -14,9 +14,11 @@ from penstock.exceptions import Abort, Pause
 from penstock.logging.loggers import task_run_logger
 from penstock.results import BaseResult
 from penstock.rules import Facts, Status, decide_task, record, take_back
+from penstock.rules.answers import TAKE_SLOTS
 from penstock.states import Cancelled, State, StateType, exception_to_crashed_state
 from penstock.store import statements as sql
 from penstock.store.encoding import epoch_of, task_run_row
+from penstock.store.limits import limited_tags
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _COMPLETED = StateType.COMPLETED
 _RUNNING = StateType.RUNNING
+_SLOT_WAIT = "PENSTOCK_TASK_RUN_TAG_CONCURRENCY_SLOT_WAIT_SECONDS"
 
 
 class TaskCall(msgspec.Struct, eq=False):
@@ -45,6 +48,8 @@ class TaskCall(msgspec.Struct, eq=False):
     log_prints: bool
     context: Context | None = None
     crash: BaseException | None = None
+    slots: Any = None
+    """What it has of the limits of its tags, or wants (`engine.slots`)."""
 
     def logger(self) -> Any:
         """Give the logger of the run."""
@@ -65,20 +70,29 @@ def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[St
     if proposed.type is _RUNNING and details.cache_key is not None and not details.refresh_cache:
         key, store = details.cache_key, execution.store
         cached = yield Read(lambda: store.cached_state(key, clock.epoch()))
+    tags = None
+    if run.tags and proposed.type is _RUNNING and not force:
+        tags = limited_tags(execution.store, run.tags)
     while True:
         facts = Facts(now=proposed.timestamp, flow_run=execution.seen_flow_run, cached=cached)
+        if tags:
+            yield from _look_at_limits(call, tags, facts)
         answer = decide_task(run, proposed, facts, force=force)
         status = answer.status
+        if TAKE_SLOTS in answer.after and tags and not (call.slots and call.slots.taken):
+            yield from _slots().take(call, tags, facts.slot_wait_s)
+            proposed.timestamp = clock.now()
+            continue
         if status is Status.WAIT:
             yield Sleep(clock.epoch() + (answer.delay_s or 0.0))
             proposed.timestamp = clock.now()
             continue
         break
-    if status is Status.ABORT:
-        raise Abort(answer.reason)
     state = answer.state
-    if state is None:
-        if run.state is None:
+    if status is Status.ABORT or state is None:
+        if call.slots is not None:
+            yield from _slots().give_back(call)
+        if status is Status.ABORT or run.state is None:
             raise Abort(answer.reason)
         return run.state
     former = run.state
@@ -91,9 +105,30 @@ def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[St
         except (Exception, Abort):
             take_back(run, former)
             raise
+    if call.slots is not None and (state.type is not _RUNNING or not call.slots.taken):
+        yield from _slots().give_back(call)
     if status is Status.REJECT and state.is_paused():
         return (yield from _propose_when_resumed(call, proposed, state, answer.reason))
     return state
+
+
+def _slots() -> Any:
+    # Loaded with the first task run that has a limited tag.
+    from penstock.engine import slots
+
+    return slots
+
+
+def let_go(call: TaskCall) -> None:
+    """Give back what a task run has of the limits of its tags, without waiting for it."""
+    _slots().let_go(call)
+
+
+def _look_at_limits(call: TaskCall, tags: list[str], facts: Facts) -> Steps[None]:
+    slots = _slots()
+    facts.limits = yield Read(lambda: slots.limits_of(call, tags))
+    settings = call.execution.settings
+    facts.slot_wait_s = settings.values_by_name[_SLOT_WAIT]
 
 
 def _propose_when_resumed(

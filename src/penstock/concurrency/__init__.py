@@ -1,0 +1,29 @@
+"""Concurrency limits and rate limits, for flows, tasks and any other code.
+
+    from penstock.concurrency import concurrency, rate_limit
+
+    with concurrency("database", occupy=2):
+        ...
+
+Those are the forms for sync code, as in `penstock.concurrency.sync`; async code takes the ones of
+`penstock.concurrency.asyncio`. The engine comes to `desk.py` for the limits of tags.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.concurrency.sync import concurrency, rate_limit
+
+__all__ = ["concurrency", "rate_limit"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        # When asked for: the engine comes in here for less.
+        from penstock.concurrency import sync
+
+        return getattr(sync, name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
