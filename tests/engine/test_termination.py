@@ -446,8 +446,8 @@ def test_tasks_end_in_order_however_they_were_begun(start, records, number, bloc
 
         @task
         def tidies(index):
-            begun.release()
             try:
+                begun.release()
                 while True:
                     time.sleep(0.01)
             finally:
@@ -538,8 +538,8 @@ def test_a_second_ctrl_c_ends_at_once(start, records):
     process = start("""
         @task
         def tidies():
-            ready()
             try:
+                ready()
                 while True:
                     time.sleep(0.01)
             finally:
