@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli.limit_commands import global_limit_app, limit_app
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 RunArgument = Annotated[
     str,
@@ -41,6 +43,8 @@ graph_app = typer.Typer(
 app.add_typer(flow_run_app, name="flow-run")
 app.add_typer(graph_app, name="graph")
 app.add_typer(db_app, name="db")
+app.add_typer(limit_app, name="concurrency-limit")
+app.add_typer(global_limit_app, name="global-concurrency-limit")
 
 
 @app.callback()

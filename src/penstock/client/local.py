@@ -9,7 +9,7 @@ from penstock.client import deleting, run_inputs, transitions
 from penstock.exceptions import ObjectNotFound, RunOwnedElsewhere
 from penstock.rules import Facts, decide_flow, decide_task, record
 from penstock.rules.answers import UPDATE_PARENT_TASK
-from penstock.store import encoding, get_store
+from penstock.store import encoding, get_store, limits
 from penstock.store import statements as sql
 from penstock.store.filters import LogFilter, OptionalIdFilter
 from penstock.store.sorting import FlowRunSort, LogSort
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from penstock.states import State
     from penstock.store import Row, Store
     from penstock.store.filters import Search
+    from penstock.store.limits import Limit
 
 _LARGEST_ID = b"\xff" * 16
 _SMALLEST_ID = bytes(16)
@@ -264,6 +265,36 @@ class LocalPort:
         after = _SMALLEST_ID if search.after is None else search.after.bytes
         rows = self._store.read(sql.READ_LOGS, (flow_run_id.bytes, after, search.limit))
         return [encoding.log_from_row(row) for row in rows]
+
+    # -- concurrency limits -------------------------------------------------------------------
+
+    def create_limit(self, name: str, slots: int, changes: dict[str, Any]) -> Limit:
+        """Set a limit for a name that has none."""
+        return limits.create_limit(self._store, name, slots, **changes)
+
+    def set_limit(self, name: str, slots: int) -> Limit:
+        """Set a limit, or change how many slots it has."""
+        return limits.set_limit(self._store, name, slots)
+
+    def read_limit(self, name: str) -> Limit:
+        """Give a limit."""
+        return limits.read_limit(self._store, name)
+
+    def find_limits(self) -> list[Limit]:
+        """Give all limits, by name."""
+        return limits.read_limits(self._store)
+
+    def update_limit(self, name: str, changes: dict[str, Any]) -> Limit:
+        """Change a limit."""
+        return limits.update_limit(self._store, name, changes)
+
+    def reset_limit(self, name: str) -> None:
+        """Free all slots of a limit that are taken."""
+        limits.reset_limit(self._store, name)
+
+    def delete_limit(self, name: str) -> None:
+        """Delete a limit."""
+        limits.delete_limit(self._store, name)
 
 
 def _only_flow_run(wanted: LogFilter | None) -> UUID | None:

@@ -7,7 +7,8 @@
     async with get_client() as client:
         run = await client.read_flow_run(run_id)
 
-The methods are written once, in `flows.py`, `flow_runs.py`, `task_runs.py` and `logs.py`. The
+The methods are written once, in `flows.py`, `flow_runs.py`, `task_runs.py`, `logs.py`
+and `limits.py`. The
 asynchronous client runs them in a worker thread, so that the event loop is not held up.
 """
 
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, Ty
 from penstock.client.flow_run_inputs import FlowRunInputMethods
 from penstock.client.flow_runs import FlowRunMethods
 from penstock.client.flows import FlowMethods
+from penstock.client.limits import LimitMethods
 from penstock.client.local import LocalPort
 from penstock.client.logs import LogMethods
 from penstock.client.task_runs import TaskRunMethods
@@ -34,7 +36,7 @@ T = TypeVar("T")
 
 
 class SyncPenstockClient(
-    FlowMethods, FlowRunMethods, FlowRunInputMethods, TaskRunMethods, LogMethods
+    FlowMethods, FlowRunMethods, FlowRunInputMethods, TaskRunMethods, LogMethods, LimitMethods
 ):
     """Reads and writes the records; each method returns when it is done.
 
@@ -149,6 +151,27 @@ class PenstockClient:
 
     create_logs = _in_thread(SyncPenstockClient.create_logs)
     read_logs = _in_thread(SyncPenstockClient.read_logs)
+
+    create_concurrency_limit = _in_thread(SyncPenstockClient.create_concurrency_limit)
+    read_concurrency_limit_by_tag = _in_thread(SyncPenstockClient.read_concurrency_limit_by_tag)
+    read_concurrency_limits = _in_thread(SyncPenstockClient.read_concurrency_limits)
+    reset_concurrency_limit_by_tag = _in_thread(SyncPenstockClient.reset_concurrency_limit_by_tag)
+    delete_concurrency_limit_by_tag = _in_thread(
+        SyncPenstockClient.delete_concurrency_limit_by_tag
+    )
+    create_global_concurrency_limit = _in_thread(
+        SyncPenstockClient.create_global_concurrency_limit
+    )
+    read_global_concurrency_limit_by_name = _in_thread(
+        SyncPenstockClient.read_global_concurrency_limit_by_name
+    )
+    read_global_concurrency_limits = _in_thread(SyncPenstockClient.read_global_concurrency_limits)
+    update_global_concurrency_limit = _in_thread(
+        SyncPenstockClient.update_global_concurrency_limit
+    )
+    delete_global_concurrency_limit_by_name = _in_thread(
+        SyncPenstockClient.delete_global_concurrency_limit_by_name
+    )
 
     async def __aenter__(self) -> Self:
         return self

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penstock.records import Flow, FlowRun, FlowRunInput, Log, TaskRun
     from penstock.states import State
     from penstock.store.filters import Search
+    from penstock.store.limits import Limit
 
 
 class Port(Protocol):
@@ -152,4 +153,34 @@ class Port(Protocol):
 
     def find_logs(self, search: Search) -> list[Log]:
         """Give a page of logs."""
+        ...
+
+    # -- concurrency limits -------------------------------------------------------------------
+
+    def create_limit(self, name: str, slots: int, changes: dict[str, Any]) -> Limit:
+        """Set a limit for a name that has none."""
+        ...
+
+    def set_limit(self, name: str, slots: int) -> Limit:
+        """Set a limit, or change how many slots it has."""
+        ...
+
+    def read_limit(self, name: str) -> Limit:
+        """Give a limit."""
+        ...
+
+    def find_limits(self) -> list[Limit]:
+        """Give all limits, by name."""
+        ...
+
+    def update_limit(self, name: str, changes: dict[str, Any]) -> Limit:
+        """Change a limit."""
+        ...
+
+    def reset_limit(self, name: str) -> None:
+        """Free all slots of a limit that are taken."""
+        ...
+
+    def delete_limit(self, name: str) -> None:
+        """Delete a limit."""
         ...

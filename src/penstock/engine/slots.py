@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from penstock import clock
 from penstock.concurrency.desk import Ticket, desk_of
-from penstock.engine.effects import Await, Commit, Steps
-from penstock.rules import Facts, record
+from penstock.engine.effects import Await, Commit, Read, Sleep, Steps
+from penstock.rules import Facts, Status, decide_task, record
+from penstock.rules.answers import TAKE_SLOTS
 from penstock.states import StateType
 from penstock.store import limits, slots_sql
 from penstock.store import statements as sql
@@ -17,11 +18,47 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from penstock.engine.task_transitions import TaskCall
+    from penstock.rules import Answer
+    from penstock.states import State
 
 EXPLAIN_AFTER_S = 1.0
 """A task run that has waited for so long says why, in its log and its record."""
 
 _WAITING = (StateType.PENDING, StateType.SCHEDULED)
+
+
+_SLOT_WAIT = "PENSTOCK_TASK_RUN_TAG_CONCURRENCY_SLOT_WAIT_SECONDS"
+
+
+def decide_with_slots(
+    call: TaskCall, proposed: State, cached: State | None, tags: list[str]
+) -> Steps[tuple[Answer, Facts]]:
+    """Ask the rules for a run that wants to begin, and has slots of its tags' limits if it may."""
+    execution = call.execution
+    wait_s = execution.settings.values_by_name[_SLOT_WAIT]
+    while True:
+        has_slots = call.slots is not None and call.slots.taken
+        found = yield Read(lambda: limits_of(call, tags))
+        if has_slots:  # though the limit was lowered meanwhile
+            found = {tag: (limit, 0) for tag, (limit, _) in found.items()}
+        facts = Facts(
+            now=proposed.timestamp,
+            flow_run=execution.seen_flow_run,
+            cached=cached,
+            limits=found,
+            slot_wait_s=wait_s,
+        )
+        answer = decide_task(call.run, proposed, facts)
+        is_full = any(taken >= limit for limit, taken in found.values())
+        if TAKE_SLOTS in answer.after and not has_slots:
+            yield from take(call, tags, wait_s)
+        elif answer.status is not Status.WAIT:
+            return answer, facts
+        elif is_full:
+            yield from take(call, tags, answer.delay_s or 0.0)
+        else:
+            yield Sleep(clock.epoch() + (answer.delay_s or 0.0))
+        proposed.timestamp = clock.now()
 
 
 def limits_of(call: TaskCall, tags: list[str]) -> Mapping[str, tuple[int, int]]:

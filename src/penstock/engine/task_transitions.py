@@ -14,7 +14,6 @@ from penstock.exceptions import Abort, Pause
 from penstock.logging.loggers import task_run_logger
 from penstock.results import BaseResult
 from penstock.rules import Facts, Status, decide_task, record, take_back
-from penstock.rules.answers import TAKE_SLOTS
 from penstock.states import Cancelled, State, StateType, exception_to_crashed_state
 from penstock.store import statements as sql
 from penstock.store.encoding import epoch_of, task_run_row
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
     from penstock.engine.execution import Execution
     from penstock.engine.inputs import Inputs
     from penstock.records import TaskRun
+    from penstock.rules.answers import Answer
     from penstock.store import Row
 
 _COMPLETED = StateType.COMPLETED
 _RUNNING = StateType.RUNNING
-_SLOT_WAIT = "PENSTOCK_TASK_RUN_TAG_CONCURRENCY_SLOT_WAIT_SECONDS"
 
 
 class TaskCall(msgspec.Struct, eq=False):
@@ -70,31 +69,21 @@ def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[St
     if proposed.type is _RUNNING and details.cache_key is not None and not details.refresh_cache:
         key, store = details.cache_key, execution.store
         cached = yield Read(lambda: store.cached_state(key, clock.epoch()))
-    tags = None
-    if run.tags and proposed.type is _RUNNING and not force:
-        tags = limited_tags(execution.store, run.tags)
-    while True:
-        facts = Facts(now=proposed.timestamp, flow_run=execution.seen_flow_run, cached=cached)
-        if tags:
-            yield from _look_at_limits(call, tags, facts)
-        answer = decide_task(run, proposed, facts, force=force)
-        status = answer.status
-        if TAKE_SLOTS in answer.after and tags and not (call.slots and call.slots.taken):
-            yield from _slots().take(call, tags, facts.slot_wait_s)
-            proposed.timestamp = clock.now()
-            continue
-        if status is Status.WAIT:
+    is_begin = proposed.type is _RUNNING and not force
+    if is_begin and run.tags and (tags := limited_tags(execution.store, run.tags)):
+        answer, facts = yield from _slots().decide_with_slots(call, proposed, cached, tags)
+    else:
+        while True:
+            facts = Facts(now=proposed.timestamp, flow_run=execution.seen_flow_run, cached=cached)
+            answer = decide_task(run, proposed, facts, force=force)
+            if answer.status is not Status.WAIT:
+                break
             yield Sleep(clock.epoch() + (answer.delay_s or 0.0))
             proposed.timestamp = clock.now()
-            continue
-        break
+    status = answer.status
     state = answer.state
     if status is Status.ABORT or state is None:
-        if call.slots is not None:
-            yield from _slots().give_back(call)
-        if status is Status.ABORT or run.state is None:
-            raise Abort(answer.reason)
-        return run.state
+        return (yield from _stay(call, answer))
     former = run.state
     record(run, state, facts, answer.changes)
     if state.type is not _RUNNING and (
@@ -112,6 +101,16 @@ def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[St
     return state
 
 
+def _stay(call: TaskCall, answer: Answer) -> Steps[State]:
+    """Give the state that a run stays in, which may have no slots then."""
+    if call.slots is not None:
+        yield from _slots().give_back(call)
+    state = call.run.state
+    if answer.status is Status.ABORT or state is None:
+        raise Abort(answer.reason)
+    return state
+
+
 def _slots() -> Any:
     # Loaded with the first task run that has a limited tag.
     from penstock.engine import slots
@@ -122,13 +121,6 @@ def _slots() -> Any:
 def let_go(call: TaskCall) -> None:
     """Give back what a task run has of the limits of its tags, without waiting for it."""
     _slots().let_go(call)
-
-
-def _look_at_limits(call: TaskCall, tags: list[str], facts: Facts) -> Steps[None]:
-    slots = _slots()
-    facts.limits = yield Read(lambda: slots.limits_of(call, tags))
-    settings = call.execution.settings
-    facts.slot_wait_s = settings.values_by_name[_SLOT_WAIT]
 
 
 def _propose_when_resumed(

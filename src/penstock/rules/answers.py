@@ -94,12 +94,9 @@ def stay(reason: str) -> Answer:
     return Answer(_REJECT, None, reason)
 
 
-def wait(delay_s: float, reason: str, after: tuple[str, ...] = ()) -> Answer:
-    """Write nothing, and have it proposed again after `delay_s` seconds.
-
-    What stands in `after` is what is waited for; it may be had sooner.
-    """
-    return Answer(_WAIT, None, reason, delay_s, None, after)
+def wait(delay_s: float, reason: str) -> Answer:
+    """Write nothing, and have it proposed again after `delay_s` seconds."""
+    return Answer(_WAIT, None, reason, delay_s)
 
 
 def abort(reason: str) -> Answer:

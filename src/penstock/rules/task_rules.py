@@ -144,9 +144,7 @@ def secure_slots(run: TaskRun, proposed: State, facts: Facts) -> Verdict:
             )
         if taken >= limit:
             return wait(
-                facts.slot_wait_s,
-                f"All {limit} concurrency slots of tag {tag!r} are taken.",
-                (TAKE_SLOTS,),
+                facts.slot_wait_s, f"All {limit} concurrency slots of tag {tag!r} are taken."
             )
     return change(after=(TAKE_SLOTS,))
 

@@ -190,6 +190,14 @@ def create_limit(
     return read_limit(store, name)
 
 
+def set_limit(store: Store, name: str, slots: int) -> Limit:
+    """Set a limit for a name, or change how many slots the one it has is of."""
+    try:
+        return create_limit(store, name, slots)
+    except ObjectAlreadyExists:
+        return update_limit(store, name, {"slots": slots, "active": True})
+
+
 def update_limit(store: Store, name: str, changes: dict[str, Any]) -> Limit:
     """Change a limit; those who wait for it learn of it.
 
