@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from penstock import clock
+from penstock import clock, flow
 from penstock.rules import validate
 from penstock.services import Suspects, find_left, recover
 from penstock.services.recovering import RECOVERIES_LIMIT
@@ -346,3 +346,51 @@ def test_no_hooks_for_a_subflow_run_that_goes_on_at_once(records, dead, on_crash
     found = {each.flow_run_id: each.has_hooks for each in recover_all(records)}
 
     assert found == {outer.id: False, between.id: False, inner.id: called}
+
+
+# -- going on by hand -----------------------------------------------------------------------------
+
+
+@flow
+def ingest():
+    if broken:
+        raise OSError("the disk is full")
+
+
+broken = False
+
+
+def test_who_goes_on_with_it_first_says_who_had_died(records, dead):
+    run = records.flow_run(owner=dead)
+
+    ingest.resume(run.id)
+
+    _, _, crashed, *_ = records.store.read_flow_run(run.id).history
+    assert crashed.message.startswith(
+        f"The process that executed the flow run died: process {os.getpid()} on host "
+    )
+
+
+def test_whoever_goes_on_with_it_by_hand_begins_the_count_anew(records, dead, monkeypatch):
+    run = records.flow_run(owner=dead, on_crash="resume", recoveries=RECOVERIES_LIMIT)
+    assert recover_all(records)[0].became == "Crashed"
+    monkeypatch.setitem(globals(), "broken", True)
+    assert ingest.resume(run.id, return_state=True).is_failed()
+    monkeypatch.setitem(globals(), "broken", False)
+    records.own(run, None)
+
+    records.die_again(run, dead)
+
+    assert recover_all(records)[0].became == "AwaitingRetry"
+
+
+def test_a_run_that_was_being_cancelled_is_not_gone_on_with(records, dead):
+    run = records.flow_run(Pending(), Running(), Cancelling(), owner=dead)
+
+    state = ingest.resume(run.id, return_state=True)
+
+    assert state.is_cancelled()
+    found = records.store.read_flow_run(run.id)
+    assert found.state.is_cancelled()
+    assert records.lease(run)[0] is None
+    validate(found)

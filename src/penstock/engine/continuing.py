@@ -8,11 +8,13 @@ from penstock import clock
 from penstock.engine import inputs as run_inputs
 from penstock.engine.effects import Await, Commit, Read, Steps
 from penstock.engine.flow_runs import begin_flow_run, refuse, validate
+from penstock.engine.flow_transitions import propose
 from penstock.engine.links import link_result
 from penstock.engine.resting import wait_for_resume
 from penstock.exceptions import PausedRun
 from penstock.rules import Facts, record, state_for_parent_task
 from penstock.states import (
+    Cancelled,
     Crashed,
     Failed,
     Pending,
@@ -22,6 +24,7 @@ from penstock.states import (
 )
 from penstock.store import statements as sql
 from penstock.store.encoding import task_run_row
+from penstock.store.lease import title_of
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -121,10 +124,8 @@ def _meet_recorded(call: FlowCall, recorded: TaskRun) -> Steps[State | None]:
     is_rerun = parent.flow_run is not None and parent.flow_run.run_count > 1
     if state.is_final() and not (is_rerun and not state.is_completed()):
         has_result = not state.is_completed() or latest.state.data is not None
-        if has_result:
-            latest.state.state_details.task_run_id = recorded.id
-            return latest.state
-        return None
+        latest.state.state_details.task_run_id = recorded.id
+        return latest.state if has_result else None
     if latest.state.is_completed() and latest.state.data is not None:
         # It was gone on with by itself meanwhile: its caller learns of it here.
         run = yield Read(lambda: store.read_flow_run(latest.id))
@@ -133,9 +134,21 @@ def _meet_recorded(call: FlowCall, recorded: TaskRun) -> Steps[State | None]:
         latest.state.state_details.task_run_id = recorded.id
         return latest.state
     if not latest.state.is_final() or latest.state.is_crashed():
-        # It was left half way: the same run goes on, from its last finished task.
-        yield from take_over(call, latest)
+        return (yield from _go_on_with(call, latest, recorded))
     return None
+
+
+def _go_on_with(call: FlowCall, left: FlowRun, dummy: TaskRun) -> Steps[State | None]:
+    """Go on with a subflow run that was left half way, from its last finished task.
+
+    Gives its state if it is over thereby.
+    """
+    yield from take_over(call, left)
+    if not _was_being_cancelled(call):
+        return None
+    state = yield from _finish_cancelling(call)
+    state.state_details.task_run_id = dummy.id
+    return state
 
 
 def take_over(call: FlowCall, run: FlowRun) -> Steps[None]:
@@ -147,15 +160,31 @@ def take_over(call: FlowCall, run: FlowRun) -> Steps[None]:
     execution = call.execution
     store, ttl_s = execution.store, execution.settings.lease_ttl_s
     run_id: UUID = run.id
+    leases = yield Read(lambda: store.read(sql.READ_LEASE, (run_id.bytes,)))
     execution.fence = yield Read(lambda: store.claim(run_id, ttl_s))
     call.run = yield Read(lambda: store.read_flow_run(run_id))
     execution.flow_run = execution.seen_flow_run = call.run
     call.created = True
     yield Read(execution.load_recorded)
     state = call.run.state
-    if state is not None and state.type in (StateType.RUNNING, StateType.CANCELLING):
-        message = "The process that executed the flow run died."
+    if state is not None and state.type is _RUNNING:
+        owner = leases[0][0] if leases else None
+        who = "" if owner is None else f": {title_of(owner)}"
+        message = f"The process that executed the flow run died{who}."
         record(call.run, Crashed(message=message), Facts(now=clock.now()))
+
+
+def _was_being_cancelled(call: FlowCall) -> bool:
+    return call.run.state is not None and call.run.state.is_cancelling()
+
+
+def _finish_cancelling(call: FlowCall) -> Steps[State]:
+    """End a run whose process died while it was being cancelled: it cannot be gone on with."""
+    call.logger().warning(
+        "The flow run was being cancelled when its process died: it is Cancelled."
+    )
+    message = "The flow run was being cancelled when the process died that executed it."
+    return (yield from propose(call, Cancelled(message=message)))
 
 
 def resume_recorded_flow_run(call: FlowCall) -> Steps[State]:
@@ -171,8 +200,12 @@ def resume_recorded_flow_run(call: FlowCall) -> Steps[State]:
         call.logger().info("Flow run %r has completed: there is nothing to go on with.", run.name)
         return run.state
     yield from take_over(call, run)
+    if _was_being_cancelled(call):
+        return (yield from _finish_cancelling(call))
     run = call.run
     policy = run.empirical_policy
+    if run.state is not None and run.state.is_final():
+        policy.recoveries = 0  # somebody has looked at it, and goes on with it
     if policy.retries is None:
         policy.retries, policy.retry_delay = flow.retries, flow.retry_delay_seconds
     failed = None
