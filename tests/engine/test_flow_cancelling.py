@@ -285,6 +285,26 @@ class TestSubflows:
         assert outer(return_state=True).is_cancelled()
         canceller.join()
 
+    def test_a_task_that_calls_one_is_cancelled_too(self, canceller, records):
+        @flow
+        async def inner():
+            canceller.begin()
+            await asyncio.sleep(LONG_S)
+
+        @task
+        async def calls():
+            await inner()
+
+        @flow
+        async def outer():
+            await calls()
+
+        assert asyncio.run(outer(return_state=True)).is_cancelled()
+
+        canceller.join()
+        assert {run.state.name for run in records.flow_runs()} == {"Cancelled"}
+        assert {run.state.name for run in records.task_runs()} == {"Cancelled"}
+
     @pytest.mark.parametrize("outer_is_async", [True, False])
     def test_of_async_code(self, canceller, records, outer_is_async):
         @flow

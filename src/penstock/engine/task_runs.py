@@ -18,7 +18,7 @@ from penstock.engine.task_transitions import (
     propose,
     run_hooks,
 )
-from penstock.exceptions import Abort, Pause, PenstockException, UpstreamTaskError
+from penstock.exceptions import Abort, CancelledRun, Pause, PenstockException, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
 from penstock.results import BaseResult, UnknownResult
 from penstock.states import (
@@ -36,6 +36,7 @@ from penstock.states import (
 )
 from penstock.store.encoding import epoch_of
 from penstock.task_runners import Call, Outcome
+from penstock.task_runners.waiting import Interrupted
 from penstock.utilities.collections import LEAF_TYPES
 
 if TYPE_CHECKING:
@@ -392,6 +393,8 @@ def _failed(
 ) -> Steps[State]:
     task, error = call.task, outcome.error
     logger = call.logger()
+    if isinstance(error, CancelledRun) and call.execution.is_cancelling():
+        raise Interrupted from error  # what it called was cancelled with it
     if outcome.timed_out:
         message = f"Task run exceeded timeout of {task.timeout_seconds:g} seconds"
         timeout = TimeoutError(message)
