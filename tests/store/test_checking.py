@@ -10,11 +10,11 @@ import pytest
 
 from penstock import clock, flow, task
 from penstock.ids import new_id
-from penstock.records import FlowRun, TaskRun
+from penstock.records import FlowRun, TaskRun, TaskRunResult
 from penstock.results import ResultFactory
 from penstock.rules import Facts, record
 from penstock.settings import reload_settings
-from penstock.states import Completed, Crashed, Failed, Pending, Running
+from penstock.states import Completed, Crashed, Failed, Paused, Pending, Running
 from penstock.store import Store, encoding, get_store
 from penstock.store import statements as sql
 from penstock.store.checking import check_history
@@ -229,6 +229,31 @@ def test_a_call_that_was_executed_twice(store, add, add_task):
     assert str(first.id) in found.what
 
 
+def test_a_call_that_was_executed_again_for_new_inputs(store, add, add_task):
+    run = done(add)
+    above = add_task(run, Pending(), Running(), completed(), key="above")
+    first = add_task(run, Pending(), Running(), completed())
+    through(above, Failed())
+    above.run_count = 0
+    through(above, Running(), completed())
+    above.history = above.history[-2:]
+    again = add_task(run, Pending(), Running(), completed())
+    for each in (first, again):
+        each.task_inputs = {"value": [TaskRunResult(id=above.id)]}
+        store.write(sql.WRITE_TASK_RUN, encoding.task_run_row(each))
+    assert [each.kind for each in check_history(store)] == ["executed-again"]
+
+    store.write(sql.WRITE_TASK_RUN, encoding.task_run_row(above))
+
+    assert "executed-again" not in kinds(store)
+
+
+def test_a_run_whose_inputs_were_not_ready_is_in_order(store, add):
+    add(Pending(), Pending(name="NotReady"))
+
+    assert check_history(store) == []
+
+
 # -- owners ---------------------------------------------------------------------------------------
 
 
@@ -277,6 +302,7 @@ def test_an_unfinished_task_run_of_a_finished_flow_run(store, add, add_task):
     run = done(add)
     left = add_task(run, Pending(), Running())
     add_task(run, Pending(name="NotReady"), index="1")
+    add_task(run, Pending(), Running(), Paused(), index="2")  # what the task gave back
 
     found = only(store)
 

@@ -31,6 +31,7 @@ PAGE_ROWS = 500
 """How many runs of each kind are in memory at once."""
 
 _FINAL = frozenset(kind.value for kind in TERMINAL_STATES)
+_PAUSED = StateType.PAUSED.value
 _EXECUTED = frozenset({StateType.RUNNING, StateType.CANCELLING})
 
 
@@ -80,8 +81,23 @@ def _history_findings(run: Run) -> Iterator[Finding]:
     try:
         validate(run)
     except IllegalTransition as error:
-        what = str(error).partition(" is not in order: ")[2] or str(error)
-        yield finding_of_run(_kind_of(run), run, what[:1].upper() + what[1:])
+        what = _what_is_wrong(str(error))
+        if what:
+            yield finding_of_run(_kind_of(run), run, what)
+
+
+def _what_is_wrong(text: str) -> str:
+    """Take what is wrong out of a message of `validate`; nothing if the engine means it."""
+    problems, mark, history = text.partition(" is not in order: ")[2].partition(". Its history")
+    meant = [each for each in problems.split("; ") if each != _BLOCKED]
+    if not meant:
+        return ""
+    what = "; ".join(meant)
+    return f"{what[:1].upper()}{what[1:]}{mark}{history}"
+
+
+# A run whose inputs cannot be used is forced there.
+_BLOCKED = "it went from Pending to NotReady"
 
 
 def _kind_of(run: Run) -> str:
@@ -206,7 +222,8 @@ class _Tasks:
 
 
 def _is_over(state_type: str | None, state_name: str | None) -> bool:
-    return state_type in _FINAL or state_name == "NotReady"
+    # A task may give back a Paused state, as any other: that is its answer then.
+    return state_type in _FINAL or state_type == _PAUSED or state_name == "NotReady"
 
 
 def _ran_again(run: TaskRun) -> bool:
@@ -238,12 +255,29 @@ def _repeated_calls(store: Store, key: bytes) -> Iterator[Finding]:
             if run.fingerprint != bytes(fingerprint):
                 continue
             started = next((s for s in run.history if s.type is StateType.RUNNING), None)
-            if done is not None and started is not None:
+            if done is not None and started is not None and not _has_new_inputs(store, run, done):
                 what = f"The same call had completed as task run {done.id} before."
                 yield finding_of_run("executed-again", run, what)
             state = run.state
             if state is not None and state.is_completed() and has_stored_result(state):
                 done = run
+
+
+def _has_new_inputs(store: Store, run: TaskRun, done: TaskRun) -> bool:
+    """Tell whether a run's inputs come from task runs that ran, or ran again, after another one.
+
+    In a graph a task is known by its wiring: it runs again when what comes before it has.
+    """
+    if run.task_inputs != done.task_inputs:
+        return True
+    assert done.state is not None
+    ended = done.state.timestamp
+    owner = bytes(16) if run.flow_run_id is None else run.flow_run_id.bytes
+    for each in {given.id for inputs in run.task_inputs.values() for given in inputs}:
+        rows = store.read(statements.READ_TASK_RUN_OF, (owner, each.bytes))
+        if any(task_run_from_row(row).updated > ended for row in rows):
+            return True
+    return False
 
 
 def _created(run: TaskRun) -> bytes:
