@@ -201,7 +201,7 @@ def test_in_async_code(run_id):
         with pytest.raises(TimeoutError):
             await receive_input(int, timeout=0.05, flow_run_id=run_id).next()
         with pytest.raises(TimeoutError):
-            async for _ in receive_input(int, 0, 1, True, flow_run_id=run_id):  # noqa: FBT003
+            async for _ in receive_input(int, 0, 1, True, flow_run_id=run_id):
                 pass
         return first, second, rest
 

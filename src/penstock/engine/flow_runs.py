@@ -417,7 +417,7 @@ def _terminal_state(call: FlowCall, context: FlowRunContext, outcome: Outcome) -
         proposed.data = context.result_factory.inline(timeout)
         return proposed
     if isinstance(error, PausedRun):
-        return _paused_by(error)
+        return _paused_by(error, call.execution.asked)
     if error is not None:
         return _state_of_error(call, context, error)
     value = outcome.value
@@ -461,14 +461,19 @@ def _state_of_tasks(call: FlowCall) -> State:
     return State(type=kind, message=message, data=data)
 
 
-def _paused_by(error: PausedRun) -> State:
+def _paused_by(error: PausedRun, asked: State | None) -> State:
     paused = error.state
     details = paused.state_details if paused is not None else StateDetails()
     name = "Suspended" if details.pause_reschedule else "Paused"
-    return Paused(
+    made = Paused(
         name=name if paused is None or paused.name == "NotReady" else paused.name,
         pause_expiration_time=details.pause_timeout,
         reschedule=details.pause_reschedule,
         pause_key=details.pause_key,
         message=None if paused is None else paused.message,
     )
+    keyset = None if asked is None else asked.state_details.run_input_keyset
+    if asked is not None and keyset is not None:  # whoever asked for it wants it to be given
+        made.state_details.run_input_keyset = keyset
+        made.message = f"{made.message or ''} {asked.message}".strip()
+    return made

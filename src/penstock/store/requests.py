@@ -25,6 +25,7 @@ def encode(state: State) -> str:
     kind["reschedule"] = details.pause_reschedule
     if details.run_input_keyset is not None:
         kind["inputs"] = details.run_input_keyset
+        kind["message"] = state.message or _MESSAGE
     return f"{state.type.value} {json.dumps(kind)}"
 
 
@@ -46,4 +47,5 @@ def decode(control: str) -> State:
         pause_reschedule=given["reschedule"],
         run_input_keyset=given.get("inputs"),
     )
-    return State(type=StateType(word), name=given["name"], message=_MESSAGE, state_details=details)
+    message = given.get("message", _MESSAGE)
+    return State(type=StateType(word), name=given["name"], message=message, state_details=details)
