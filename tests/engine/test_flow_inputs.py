@@ -219,6 +219,19 @@ def test_the_same_key_gives_the_same_input_again():
     assert begun.end() == (4, 4)
 
 
+@pytest.mark.usefixtures("each_store")
+def test_a_subflow_waits_for_its_own_input():
+    @flow
+    def outer():
+        return approves(int) + 1
+
+    begun = Begun(outer)
+    run = wait_for_pause()
+    assert run.flow_name == "approves"
+    resume_flow_run(run.id, {"value": 1})
+    assert begun.end() == 2
+
+
 def test_a_retry_asks_again():
     failures = iter([True, False])
 
