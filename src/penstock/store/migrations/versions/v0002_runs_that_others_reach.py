@@ -7,6 +7,8 @@ It stays as it was released: a later change of the schema is a revision of its o
 
 from __future__ import annotations
 
+from typing import Any
+
 from alembic import op
 from sqlalchemy import (
     REAL,
@@ -31,22 +33,7 @@ TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 def upgrade() -> None:
     """Make the tables and indexes."""
-    _create_index("flow_run", "flow_run_by_owner", ["owner"], "owner is not null")
-    _create_index(
-        "flow_run",
-        "flow_run_at_rest",
-        ["state_type", "next_scheduled_start_time"],
-        "state_type in ('SCHEDULED', 'PAUSED', 'CANCELLING')",
-    )
-    for table in ("flow_run", "task_run"):
-        # A key that a user made may be longer than what PostgreSQL's other kind of index takes.
-        _create_index(
-            table,
-            f"{table}_by_stored_result",
-            ["result_data"],
-            "result_type = 'reference'",
-            postgresql_using="hash",
-        )
+    _create_indexes()
     op.create_table(
         "flow_run_input",
         Column("flow_run_id", LargeBinary, nullable=False),
@@ -95,6 +82,25 @@ def upgrade() -> None:
     )
 
 
+def _create_indexes() -> None:
+    _create_index("flow_run", "flow_run_by_owner", ["owner"], "owner is not null")
+    _create_index(
+        "flow_run",
+        "flow_run_at_rest",
+        ["state_type", "next_scheduled_start_time"],
+        "state_type in ('SCHEDULED', 'PAUSED', 'CANCELLING')",
+    )
+    for table in ("flow_run", "task_run"):
+        # A key that a user made may be longer than what PostgreSQL's other kind of index takes.
+        _create_index(
+            table,
+            f"{table}_by_stored_result",
+            ["result_data"],
+            "result_type = 'reference'",
+            postgresql_using="hash",
+        )
+
+
 def downgrade() -> None:
     """Drop them, with what is in them."""
     for table in ("chore", "concurrency_slot", "concurrency_limit", "flow_run_input"):
@@ -106,7 +112,7 @@ def downgrade() -> None:
 
 
 def _create_index(
-    table: str, name: str, columns: list[str], condition: str, **options: str
+    table: str, name: str, columns: list[str], condition: str, **options: Any
 ) -> None:
     where = text(condition)
     op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where, **options)
