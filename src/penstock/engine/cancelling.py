@@ -64,6 +64,8 @@ class Attendant:
     def __init__(self) -> None:
         self._executions: set[Execution] = set()
         self._lock = threading.Lock()
+        self._reading = threading.RLock()
+        """Held while the store is read for a run: when that is over its store may be closed."""
         self._looks = False
         self._versions: dict[Store, int] = {}
         self._pressed: dict[Execution, _Pressing] = {}
@@ -84,9 +86,11 @@ class Attendant:
             return list(self._executions)
 
     def leave(self, execution: Execution) -> None:
-        """A run is over here."""
+        """A run is over here: nothing is read for it when this returns."""
         with self._lock:
             self._executions.discard(execution)
+        with self._reading:
+            return
 
     def _run(self) -> None:
         idle_s = 0.0
@@ -126,13 +130,16 @@ class Attendant:
         """Take note of what is asked of runs, where anything was decided since the last look."""
         changed: dict[Store, bool] = {}
         for execution in executions:
-            store, fence = execution.store, execution.fence
-            if store not in changed:
-                version = store.version()
-                changed[store] = self._versions.get(store) != version
-                self._versions[store] = version
-            if changed[store] and fence is not None and execution.rest is None:
-                heed_requests(execution)
+            with self._reading:
+                if execution not in self._executions:
+                    continue
+                store, fence = execution.store, execution.fence
+                if store not in changed:
+                    version = store.version()
+                    changed[store] = self._versions.get(store) != version
+                    self._versions[store] = version
+                if changed[store] and fence is not None and execution.rest is None:
+                    heed_requests(execution)
 
     def _press(self, execution: Execution, now: float) -> None:
         """Interrupt the code of a flow, once, where it is not in a subflow: that ends first."""
