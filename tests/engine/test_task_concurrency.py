@@ -159,7 +159,7 @@ def test_async_tasks_are_limited_too(client):
 def test_a_task_run_that_waits_says_why(client, caplog):
     client.create_concurrency_limit("db", 1)
     store = get_store()
-    told = threading.Event()
+    told, begun = threading.Event(), threading.Event()
 
     class Listens(logging.Handler):
         def emit(self, record):
@@ -168,6 +168,7 @@ def test_a_task_run_that_waits_says_why(client, caplog):
 
     @task(tags=["db"], task_run_name="holder")
     def holds():
+        begun.set()
         assert told.wait(10)
         [line] = limits.waits_of_flow_run(store, run_ids[0], 10)
         assert "waiter" in line
@@ -186,6 +187,7 @@ def test_a_task_run_that_waits_says_why(client, caplog):
 
         run_ids.append(UUID(str(flow_run.id)))
         first = holds.submit()
+        assert begun.wait(10)
         return first, waits.submit(wait_for=[]).wait()
 
     handler = Listens()

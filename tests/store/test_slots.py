@@ -262,7 +262,7 @@ STEPS = st.lists(
 )
 @given(steps=STEPS)
 def test_whatever_happens_limits_and_order_are_kept(tmp_path_factory, steps):
-    """Never over a limit; who is ahead in a shared queue is served first; at last nothing stays."""
+    """Never over a limit; who is ahead in a queue is served first; at last nothing stays."""
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('slots') / 'store.db'}")
     sizes = {"a": 3, "b": 4}
     for name, size in sizes.items():

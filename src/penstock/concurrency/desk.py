@@ -245,10 +245,11 @@ class Desk:
         self._note(self._store.transact(work), [])
 
     def _counter(self, execute: Callable[..., Any] | None) -> Counter:
-        if execute is None:
-            rows: Any = self._store.read
-        else:
-            rows = lambda statement, values: execute(statement, values).fetchall()  # noqa: E731
+        def rows(statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+            if execute is None:
+                return self._store.read(statement, values)
+            return execute(statement, values).fetchall()
+
         return Counter(rows, execute, self._swept, get_current_settings().lease_ttl_s)
 
     def _note(self, counter: Counter, entered: list[Ticket]) -> None:

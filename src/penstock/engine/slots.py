@@ -17,7 +17,6 @@ from penstock.store.encoding import task_run_row
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from penstock.engine.task_transitions import TaskCall
     from penstock.rules import Answer
     from penstock.states import State
 
@@ -31,7 +30,7 @@ _SLOT_WAIT = "PENSTOCK_TASK_RUN_TAG_CONCURRENCY_SLOT_WAIT_SECONDS"
 
 
 def decide_with_slots(
-    call: TaskCall, proposed: State, cached: State | None, tags: list[str]
+    call: Any, proposed: State, cached: State | None, tags: list[str]
 ) -> Steps[tuple[Answer, Facts]]:
     """Ask the rules for a run that wants to begin, and has slots of its tags' limits if it may."""
     execution = call.execution
@@ -61,7 +60,7 @@ def decide_with_slots(
         proposed.timestamp = clock.now()
 
 
-def limits_of(call: TaskCall, tags: list[str]) -> Mapping[str, tuple[int, int]]:
+def limits_of(call: Any, tags: list[str]) -> Mapping[str, tuple[int, int]]:
     """Give the limits of tags: how many slots there are, and how many others have."""
     own = b"" if call.slots is None else call.slots.id
     found: dict[str, tuple[int, int]] = {}
@@ -72,7 +71,7 @@ def limits_of(call: TaskCall, tags: list[str]) -> Mapping[str, tuple[int, int]]:
     return found
 
 
-def take(call: TaskCall, tags: list[str], delay_s: float) -> Steps[None]:
+def take(call: Any, tags: list[str], delay_s: float) -> Steps[None]:
     """Take a slot of each limit, or wait for them; at `delay_s` the rules are asked again.
 
     Whoever calls asks the rules again in any case: much may have happened meanwhile.
@@ -106,7 +105,7 @@ def take(call: TaskCall, tags: list[str], delay_s: float) -> Steps[None]:
             raise ticket.error
 
 
-def _explain(call: TaskCall, ticket: Ticket) -> Steps[None]:
+def _explain(call: Any, ticket: Ticket) -> Steps[None]:
     """Say why the run waits: in its log, and in the message of the state it is in."""
     run, execution = call.run, call.execution
     why = limits.why_waiting(execution.store, ticket.names)
@@ -118,14 +117,14 @@ def _explain(call: TaskCall, ticket: Ticket) -> Steps[None]:
     yield Commit(execution, [(sql.WRITE_TASK_RUN, task_run_row(run))])
 
 
-def give_back(call: TaskCall) -> Steps[None]:
+def give_back(call: Any) -> Steps[None]:
     """Give the slots back, or wait for them no longer, and wait until that is done."""
     done = let_go(call)
     if done is not None:
         yield Await([done])
 
 
-def let_go(call: TaskCall) -> Any:
+def let_go(call: Any) -> Any:
     """Give the slots back; the future that is returned says when that is done."""
     ticket, call.slots = call.slots, None
     return None if ticket is None else desk_of(call.execution.store).leave(ticket)

@@ -71,7 +71,10 @@ def propose(call: TaskCall, proposed: State, *, force: bool = False) -> Steps[St
         cached = yield Read(lambda: store.cached_state(key, clock.epoch()))
     is_begin = proposed.type is _RUNNING and not force
     if is_begin and run.tags and (tags := limited_tags(execution.store, run.tags)):
-        answer, facts = yield from _slots().decide_with_slots(call, proposed, cached, tags)
+        deciding: Steps[tuple[Answer, Facts]] = _slots().decide_with_slots(
+            call, proposed, cached, tags
+        )
+        answer, facts = yield from deciding
     else:
         while True:
             facts = Facts(now=proposed.timestamp, flow_run=execution.seen_flow_run, cached=cached)
