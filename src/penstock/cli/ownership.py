@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from penstock import clock
 from penstock.cli.output import here
 from penstock.states import StateType
-from penstock.store import is_owner_alive, requests
+from penstock.store import get_store, is_owner_alive, requests
 from penstock.store import statements as sql
+from penstock.store.limits import waits_of_flow_run
 
 if TYPE_CHECKING:
     from penstock.records import FlowRun
     from penstock.states import State
     from penstock.store import Store
+
+_SHOWN_WAITS_LIMIT = 3
+"""Of how many of its task runs it is said that they wait for slots."""
 
 
 class Ownership(NamedTuple):
@@ -59,6 +63,7 @@ def why_it_waits(run: FlowRun, ownership: Ownership) -> str | None:
         )
     if ownership.is_alive:
         parts.append(f"It is executed by {ownership.title}.")
+        parts += waits_of_flow_run(get_store(), run.id, _SHOWN_WAITS_LIMIT)
     else:
         gone = f"The process that executed it is gone ({ownership.title})"
         nobody = gone if ownership.owner else "No process executes it"
