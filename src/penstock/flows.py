@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, ParamSpec, TypeVar, overload
 from uuid import UUID
 
@@ -37,6 +38,9 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_SKETCHING = "penstock.sketching"
+"""The module that draws flows: while it is not loaded, none is being drawn."""
 
 _OPTIONS = (
     "name",
@@ -225,6 +229,10 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
         """
         from penstock.engine import enter_flow_run_engine_from_flow_call
 
+        if _SKETCHING in sys.modules:
+            sketch = sys.modules[_SKETCHING].present_sketch()
+            if sketch is not None:
+                return sketch.call(self, self.signature.bind(args, kwargs), wait_for)
         return enter_flow_run_engine_from_flow_call(
             self,
             self.signature.bind(args, kwargs),
@@ -234,6 +242,32 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         return self(*args, return_state=True, **kwargs)
+
+    def visualize(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Draw what the flow calls, and what depends on what, without running or recording it.
+
+        The flow's own code is called; what its tasks and subflows would give is stood for by
+        placeholders, which can be handed on to others. Code that needs a value gets that of the
+        task's option `viz_return_value`.
+
+        Parameters:
+            args, kwargs: the flow's parameters.
+
+        Returns:
+            A drawing: print it, `.save("flow.svg")` it, or let a notebook show it. For an async
+            flow in async code an awaitable of it.
+
+        Raises:
+            VisualizationUnsupportedError: the flow calls `.submit` or `.map`, or uses the value
+                of a task that has no `viz_return_value`.
+            ParameterBindError, ParameterTypeError: the parameters do not fit.
+
+        Example:
+            >>> print(pipeline.visualize(day="2026-01-01"))  # doctest: +SKIP
+        """
+        from penstock import sketching
+
+        return sketching.visualize(self, args, kwargs)
 
     def resume(self, flow_run_id: UUID | str, *, return_state: bool = False) -> Any:
         """Go on with a recorded run that was killed, crashed or failed.

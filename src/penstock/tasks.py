@@ -234,6 +234,8 @@ class Task(check.Decorated, Generic[P, R]):
         """
         if _GRAPH in sys.modules and _is_in_graph():
             return _put_into_graph(self, "__call__", args, kwargs, wait_for)
+        if _SKETCHING in sys.modules and (sketch := present_sketch()) is not None:
+            return sketch.call(self, self.signature.bind(args, kwargs), wait_for)
         return _engine()(
             self,
             self.signature.bind(args, kwargs),
@@ -264,6 +266,8 @@ class Task(check.Decorated, Generic[P, R]):
         """
         if _GRAPH in sys.modules and _is_in_graph():
             return _put_into_graph(self, "__call__", args, kwargs, wait_for)
+        if _SKETCHING in sys.modules and (sketch := present_sketch()) is not None:
+            sketch.refuse(self, "submit")
         return _engine()(
             self,
             self.signature.bind(args, kwargs),
@@ -294,6 +298,8 @@ class Task(check.Decorated, Generic[P, R]):
         """
         if _GRAPH in sys.modules and _is_in_graph():
             return _put_into_graph(self, "map", args, kwargs, wait_for)
+        if _SKETCHING in sys.modules and (sketch := present_sketch()) is not None:
+            sketch.refuse(self, "map")
         return _engine()(
             self,
             self.signature.bind(args, kwargs),
@@ -394,12 +400,18 @@ def _engine() -> Callable[..., Any]:
 
 
 _GRAPH = "penstock.graph.ambient"
+_SKETCHING = "penstock.sketching"
 
 
 def _is_in_graph() -> bool:
     """Tell whether this code declares a graph: it is in the `with` block of one, and in no run."""
     is_declaring = sys.modules[_GRAPH].context.get("flow") is not None
     return is_declaring and FlowRunContext.variable.get() is None
+
+
+def present_sketch() -> Any:
+    """Give the drawing of a flow that this code is called for; none as a rule."""
+    return sys.modules[_SKETCHING].present_sketch()
 
 
 def _put_into_graph(task: Any, how: str, args: Any, kwargs: Any, wait_for: Any) -> Any:

@@ -91,7 +91,7 @@ class Drawing:
         return bundle
 
     def save(self, file: str | Path) -> Path:
-        """Write the drawing to a file.
+        """Write the drawing to a file, in the format that the file's ending stands for, if any.
 
         Parameters:
             file: its path, as it is to be; folders that are missing are made.
@@ -101,10 +101,13 @@ class Drawing:
 
         Raises:
             OSError: it cannot be written.
+            MissingLibraryError: the format is an image's, and pygraphviz is not installed.
         """
         path = Path(file).expanduser()
+        wanted = format_of(path) or self.format
+        drawn = self.data if wanted == self.format else _drawn(self._picture, wanted)
+        data = drawn if isinstance(drawn, bytes) else drawn.encode()
         path.parent.mkdir(parents=True, exist_ok=True)
-        data = self.data if isinstance(self.data, bytes) else self.data.encode()
         path.write_bytes(data)
         return path
 
