@@ -234,7 +234,7 @@ class Task(check.Decorated, Generic[P, R]):
         """
         if _GRAPH in sys.modules and _is_in_graph():
             return _put_into_graph(self, "__call__", args, kwargs, wait_for)
-        if _SKETCHING in sys.modules and (sketch := present_sketch()) is not None:
+        if _SKETCHING in sys.modules and (sketch := sys.modules[_SKETCHING].present_sketch()):
             return sketch.call(self, self.signature.bind(args, kwargs), wait_for)
         return _engine()(
             self,
@@ -266,7 +266,7 @@ class Task(check.Decorated, Generic[P, R]):
         """
         if _GRAPH in sys.modules and _is_in_graph():
             return _put_into_graph(self, "__call__", args, kwargs, wait_for)
-        if _SKETCHING in sys.modules and (sketch := present_sketch()) is not None:
+        if _SKETCHING in sys.modules and (sketch := sys.modules[_SKETCHING].present_sketch()):
             sketch.refuse(self, "submit")
         return _engine()(
             self,
@@ -298,7 +298,7 @@ class Task(check.Decorated, Generic[P, R]):
         """
         if _GRAPH in sys.modules and _is_in_graph():
             return _put_into_graph(self, "map", args, kwargs, wait_for)
-        if _SKETCHING in sys.modules and (sketch := present_sketch()) is not None:
+        if _SKETCHING in sys.modules and (sketch := sys.modules[_SKETCHING].present_sketch()):
             sketch.refuse(self, "map")
         return _engine()(
             self,
@@ -405,13 +405,8 @@ _SKETCHING = "penstock.sketching"
 
 def _is_in_graph() -> bool:
     """Tell whether this code declares a graph: it is in the `with` block of one, and in no run."""
-    is_declaring = sys.modules[_GRAPH].context.get("flow") is not None
-    return is_declaring and FlowRunContext.variable.get() is None
-
-
-def present_sketch() -> Any:
-    """Give the drawing of a flow that this code is called for; none as a rule."""
-    return sys.modules[_SKETCHING].present_sketch()
+    is_open = sys.modules[_GRAPH].context.get("flow") is not None
+    return is_open and FlowRunContext.variable.get() is None
 
 
 def _put_into_graph(task: Any, how: str, args: Any, kwargs: Any, wait_for: Any) -> Any:
