@@ -63,6 +63,12 @@ def new_id() -> UUID:
     return made
 
 
+def key_at(moment: float) -> bytes:
+    """Give the bytes of the smallest id that is made at a moment, in seconds since the epoch."""
+    milliseconds = min(max(int(moment * 1000), 0), (1 << 48) - 1)
+    return (milliseconds << 80).to_bytes(16, "big")
+
+
 def id_from_bytes(data: bytes) -> UUID:
     """Make the id again that `UUID.bytes` was taken from."""
     made = _new(UUID)

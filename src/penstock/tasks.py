@@ -399,14 +399,13 @@ def _engine() -> Callable[..., Any]:
     return _enter
 
 
-_GRAPH = "penstock.graph.ambient"
-_SKETCHING = "penstock.sketching"
+_GRAPH, _SKETCHING = "penstock.graph.ambient", "penstock.sketching"
 
 
 def _is_in_graph() -> bool:
     """Tell whether this code declares a graph: it is in the `with` block of one, and in no run."""
-    is_open = sys.modules[_GRAPH].context.get("flow") is not None
-    return is_open and FlowRunContext.variable.get() is None
+    flow = sys.modules[_GRAPH].context.get("flow")
+    return flow is not None and FlowRunContext.variable.get() is None
 
 
 def _put_into_graph(task: Any, how: str, args: Any, kwargs: Any, wait_for: Any) -> Any:

@@ -129,6 +129,35 @@ def test_a_run_that_found_another_owner_is_watched_anew(records, nowhere, clocks
     assert find_left(records.store, suspects) == []
 
 
+@pytest.mark.parametrize("was_heard_of", [False, True], ids=["silent", "extended"])
+def test_what_is_old_is_found_again_and_again(records, nowhere, clocks, was_heard_of):
+    """Two looks are needed for it, however long ago it began."""
+    run = records.flow_run(owner=nowhere)
+    if was_heard_of:
+        records.store.write(sql.EXTEND_LEASE, (clocks.wall - 1, run.id.bytes, 1))
+    newer = [records.flow_run(owner=str(this_process())) for _ in range(3)]
+    clocks.wall = newer[-1].created.timestamp() + 3600  # the ids are an hour old
+    suspects = Suspects()
+    for _ in range(3):
+        assert find_left(records.store, suspects) == []
+        clocks.sleep(suspects.confirming_s / 3)
+
+    assert [left.flow_run_id for left in find_left(records.store, suspects)] == [run.id.bytes]
+
+
+def test_looks_go_through_what_is_new_and_what_was_heard_of(records, dead):
+    suspects = Suspects()
+    assert find_left(records.store, suspects) == []
+    old = records.flow_run(owner=str(this_process()))
+    records.store.write(sql.EXTEND_LEASE, (clock.epoch() + 15, old.id.bytes, 1))
+    with clock.use_clock(clock.VirtualClock(clock.epoch() + 3600)):
+        assert find_left(records.store, suspects) == []
+        assert suspects.oldest > old.id.bytes
+        records.own(old, dead)
+        (left,) = find_left(records.store, suspects)
+    assert left.flow_run_id == old.id.bytes
+
+
 def test_many_runs_are_looked_through_page_by_page(records, dead, monkeypatch):
     monkeypatch.setattr("penstock.services.recovering.PAGE_RUNS", 3)
     runs = [records.flow_run(owner=dead) for _ in range(8)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.client.transitions import cancel_what_a_run_leaves
-from penstock.ids import id_from_bytes
+from penstock.ids import id_from_bytes, key_at
 from penstock.records import FlowRun
 from penstock.services import statements as own_sql
 
@@ -48,7 +48,7 @@ def clean_up_cancelled(store: Store, now: float) -> list[CleanedUp]:
     Returns:
         What was cancelled, or asked to be.
     """
-    made_after = _first_id_of(now - MADE_WITHIN_S)
+    made_after = key_at(now - MADE_WITHIN_S)
     values = (made_after, now - LOOK_BACK_S, PAGE_RUNS)
     found = store.read(own_sql.FIND_CANCELLED_WITH_LEFT, values)
     cleaned: list[CleanedUp] = []
@@ -57,8 +57,3 @@ def clean_up_cancelled(store: Store, now: float) -> list[CleanedUp]:
             kind = "flow run" if isinstance(run, FlowRun) else "task run"
             cleaned.append(CleanedUp(kind, run.id, run.name, state.name))
     return cleaned
-
-
-def _first_id_of(seconds: float) -> bytes:
-    """Give the lowest key that a run made at a time may have: ids begin with milliseconds."""
-    return (max(int(seconds * 1000), 0) << 80).to_bytes(16)

@@ -17,7 +17,7 @@ import msgspec
 from penstock import clock
 from penstock.client.transitions import RESUMING, update_parent_task
 from penstock.exceptions import ObjectNotFound
-from penstock.ids import id_from_bytes
+from penstock.ids import id_from_bytes, key_at
 from penstock.records import Log
 from penstock.rules import Facts, decide_flow, decide_task, record
 from penstock.services import statements as own_sql
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from penstock.store import Store
 
     Execute = Callable[..., Any]
+    _Owned = tuple[str, bytes, int, float | None]
 
 PAGE_RUNS = 500
 """How many flow runs that are executed are looked at with one read."""
@@ -46,6 +47,12 @@ LEFT_LIMIT = 200
 
 RECOVERIES_LIMIT = 3
 """How often in a row a run is put up again without a task that finished since."""
+
+WHOLE_PERIOD_S = 600.0
+"""How often runs of every age are looked through, those that no index leads to, too."""
+
+RECENT_S = 60.0
+"""How much older than the last look such a run may be otherwise: clocks of hosts differ."""
 
 CONFIRMING_BEATS = 2
 """For how many heartbeats a process elsewhere has to be silent while it is watched."""
@@ -95,6 +102,9 @@ class Suspects:
     def __init__(self) -> None:
         self._seen: dict[bytes, tuple[float | None, float]] = {}
         self._former: dict[bytes, tuple[float | None, float]] = {}
+        self._whole_at: float | None = None
+        self.oldest = b""
+        """The smallest key of what no index leads to, and may still be executed."""
 
     @property
     def confirming_s(self) -> float:
@@ -108,6 +118,9 @@ class Suspects:
     def begin_pass(self) -> None:
         """Forget those that are not found again."""
         self._former, self._seen = self._seen, {}
+        now = clock.monotonic()
+        if self._whole_at is None or now - self._whole_at >= WHOLE_PERIOD_S:
+            self._whole_at, self.oldest = now, b""
 
     def is_silent(self, key: bytes, lease_expires: float | None) -> bool:
         """Tell whether an owner has not touched its lease for long enough, as seen from here."""
@@ -131,7 +144,7 @@ def find_left(store: Store, suspects: Suspects) -> list[Left]:
     suspects.begin_pass()
     now, alive = clock.epoch(), dict[tuple[str, bool], bool]()
     left: list[Left] = []
-    for owner, key, token, expires in _owned(store):
+    for owner, key, token, expires in _owned(store, suspects):
         # A process has many runs, and the kernel is to be asked once.
         case = (owner, expires is not None and expires > now)
         if case not in alive:
@@ -146,8 +159,12 @@ def find_left(store: Store, suspects: Suspects) -> list[Left]:
     return left[:LEFT_LIMIT]
 
 
-def _owned(store: Store) -> Iterator[tuple[str, bytes, int, float | None]]:
-    """Give the flow runs that some process has, page by page."""
+def _owned(store: Store, suspects: Suspects) -> Iterator[_Owned]:
+    """Give the flow runs that some process has, page by page.
+
+    Those whose lease was never extended are few, and as a rule they are the newest of all.
+    """
+    yield from _owned_silently(store, suspects)
     after: tuple[str, bytes] = ("", b"")
     while True:
         rows = store.read(own_sql.READ_OWNED, (*after, PAGE_RUNS))
@@ -156,6 +173,20 @@ def _owned(store: Store) -> Iterator[tuple[str, bytes, int, float | None]]:
         if len(rows) < PAGE_RUNS:
             return
         after = (rows[-1][0], bytes(rows[-1][1]))
+
+
+def _owned_silently(store: Store, suspects: Suspects) -> Iterator[_Owned]:
+    after, oldest = suspects.oldest, key_at(clock.epoch() - RECENT_S)
+    while True:
+        rows = store.read(own_sql.READ_OWNED_SILENTLY, (after, PAGE_RUNS))
+        for owner, key, token, expires in rows:
+            after = bytes(key)
+            oldest = min(oldest, after)
+            yield owner, after, token, expires
+        if len(rows) < PAGE_RUNS:
+            break
+    # The next look is at all that is not older than the oldest of these.
+    suspects.oldest = (max(int.from_bytes(oldest, "big") - 1, 0)).to_bytes(16, "big")
 
 
 def recover(store: Store, left: Left, *, dry_run: bool = False) -> Recovery | None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from penstock.store.statements import FLOW_RUN_COLUMNS
 
-# A page of the flow runs that some process has, after the given owner and id.
+# A page of the flow runs that some process has, and has said so since: after an owner and an id.
 READ_OWNED = """select owner, id, fence, lease_expires from flow_run
-where owner is not null and (owner, id) > (?, ?) order by owner, id limit ?"""
+where beats > 0 and (owner, id) > (?, ?) order by owner, id limit ?"""
+
+# A page of those that some process has, and has not been heard of since: after the given id.
+READ_OWNED_SILENTLY = """select owner, id, fence, lease_expires from flow_run
+where id > ? and owner is not null and beats = 0 order by id limit ?"""
 
 # The task runs that a dead process has left: few, as what has not run for long is not recorded.
 READ_UNFINISHED_TASK_RUNS = """select id from task_run where flow_run_id = ?

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock import clock
+from penstock.ids import key_at
 from penstock.store import pruning_sql as sql
 from penstock.store import statements
 from penstock.store.encoding import NO_FLOW_RUN
@@ -273,12 +274,6 @@ class Pruning:
 _COUNT_TASK_RUNS = "select count(*) from task_run where flow_run_id = ?"
 _COUNT_LOGS_SINCE = "select count(*) from log where flow_run_id = ? and id >= ?"
 _COUNT_LOGS = "select count(*) from log where flow_run_id = ? and id < ?"
-
-
-def key_at(moment: float) -> bytes:
-    """Give the smallest key that is made at a moment, in seconds since the epoch."""
-    milliseconds = min(max(int(moment * 1000), 0), (1 << 48) - 1)
-    return (milliseconds << 80).to_bytes(16, "big")
 
 
 def tree_of(read: Callable[..., Any], root: bytes) -> list[bytes]:

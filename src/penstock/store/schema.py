@@ -73,6 +73,7 @@ flow_run = _table(
     Column("fence", Integer, nullable=False, server_default=text("0")),
     Column("lease_expires", SECONDS),
     Column("control", TEXT),
+    Column("beats", Integer, nullable=False, server_default=text("0")),
 )
 
 Index(
@@ -94,8 +95,8 @@ Index(
 Index(
     "flow_run_by_owner",
     flow_run.c.owner,
-    sqlite_where=flow_run.c.owner.is_not(None),
-    postgresql_where=flow_run.c.owner.is_not(None),
+    sqlite_where=flow_run.c.beats > text("0"),
+    postgresql_where=flow_run.c.beats > text("0"),
 )
 
 _AT_REST = text("state_type in ('SCHEDULED', 'PAUSED', 'CANCELLING')")

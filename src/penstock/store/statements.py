@@ -33,12 +33,13 @@ UPDATE_FLOW_RUN = """update flow_run set
 where id = ?"""
 
 # The owner of a flow run gives it up: it is finished, or stops here for now.
-RELEASE_FLOW_RUN = """update flow_run set owner = null, lease_expires = null, control = null
+RELEASE_FLOW_RUN = """update flow_run set owner = null, lease_expires = null, control = null,
+    beats = 0
 where id = ? and fence = ?"""
 
 # Its owner has brought it to its end: nothing that comes later from it is taken any more.
 FINISH_FLOW_RUN = """update flow_run set owner = null, lease_expires = null, control = null,
-    fence = fence + 1
+    fence = fence + 1, beats = 0
 where id = ? and fence = ?"""
 
 # Who executes a flow run, and until when it is his.
@@ -46,11 +47,11 @@ READ_LEASE = "select owner, fence, lease_expires, state_type from flow_run where
 
 # Take a flow run that nobody living owns; the token grows, so that the former owner is fenced off.
 CLAIM_FLOW_RUN = """update flow_run set owner = ?, fence = fence + 1, lease_expires = ?,
-    control = null
+    control = null, beats = 1
 where id = ? and fence = ?"""
 
 # The heartbeat: the owner still lives.
-EXTEND_LEASE = "update flow_run set lease_expires = ? where id = ? and fence = ?"
+EXTEND_LEASE = "update flow_run set lease_expires = ?, beats = 1 where id = ? and fence = ?"
 
 # Somebody else asks something of a flow run that is owned.
 ASK_OF_FLOW_RUN = "update flow_run set control = ? where id = ? and owner is not null"
@@ -131,7 +132,7 @@ from task_run t where t.flow_run_id = ? and t.task_key = ? and t.dynamic_key = ?
 
 # Take a flow run away from its owner, if it has one: what that one still commits is refused.
 FENCE_OFF_FLOW_RUN = """update flow_run set owner = null, lease_expires = null, control = null,
-    fence = fence + 1
+    fence = fence + 1, beats = 0
 where id = ?"""
 
 # A flow run is deleted with all that is recorded of it; its subflow runs stay, on their own.

@@ -83,7 +83,9 @@ def upgrade() -> None:
 
 
 def _create_indexes() -> None:
-    _create_index("flow_run", "flow_run_by_owner", ["owner"], "owner is not null")
+    beats = Column("beats", Integer, nullable=False, server_default=text("0"))
+    op.add_column("flow_run", beats)
+    _create_index("flow_run", "flow_run_by_owner", ["owner"], "beats > 0")
     _create_index(
         "flow_run",
         "flow_run_at_rest",
@@ -109,6 +111,7 @@ def downgrade() -> None:
     op.drop_index("flow_run_by_stored_result", "flow_run")
     op.drop_index("flow_run_at_rest", "flow_run")
     op.drop_index("flow_run_by_owner", "flow_run")
+    op.drop_column("flow_run", "beats")
 
 
 def _create_index(
