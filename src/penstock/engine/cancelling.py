@@ -99,8 +99,9 @@ class Attendant:
             world.sleep(rest_s)
             began = clock.monotonic()
             with self._lock:
-                executions = list(self._executions)
-                idle_s = 0.0 if executions else idle_s + rest_s
+                # Runs that rest are looked after where they wait.
+                executions = [one for one in self._executions if one.rest is None]
+                idle_s = 0.0 if self._executions else idle_s + rest_s
                 if idle_s >= LINGERING_S:
                     self._looks = False
                     self._versions.clear()
