@@ -98,10 +98,11 @@ def test_a_process_that_was_paused_for_too_long(programs, database, ledger, tmp_
 
     assert late.code == 1
     assert "value" not in late.out
-    assert late.err.count(STOPPED) == 1, late.err
+    assert late.err.count(STOPPED) == (2 if kind == "outer" else 1), late.err
     assert records(database) == before
     assert database.read(logs)[: len(logged)] == logged
     if kind != "mapped":
         # Threads may have taken the next ones before they know; else none is begun any more.
         after = ledger.read_text().splitlines()[len(executed) :]
-        assert [line.split()[0] for line in after] == ["end"]
+        # The task itself is interrupted, or has come to its end just before.
+        assert [line.split()[0] for line in after] in ([], ["end"])

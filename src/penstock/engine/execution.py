@@ -277,14 +277,16 @@ class Execution:
 
     def lost(self, error: BaseException) -> Abort:
         """The run belongs to another process now: nothing more may be done for it here."""
-        self.is_lost = True
-        if self.stopped is None:
+        with _counting:  # several threads may learn of it at once
+            is_news = not self.is_lost
+            self.is_lost = True
+        if is_news and self.stopped is None:
             who = "" if self.fence is None else who_has(self.store, self.fence)
             self.stopped = f"{error} {who}".rstrip()
             _logger.warning(
                 "Flow run %s stops here: %s", self.flow_run and self.flow_run.name, self.stopped
             )
-        return Abort(self.stopped)
+        return Abort(self.stopped or str(error))
 
     def heed(self, control: str) -> None:
         """Take note of what was asked of the run from outside: its task runs go by it from now on.
