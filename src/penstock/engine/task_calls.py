@@ -88,16 +88,23 @@ def _enter_task(
             raise RuntimeError(message)
         return _run_autonomous(task, parameters, wait_for, return_type)
     execution: Execution = flow_context.execution
+    task_context = TaskRunContext.variable.get()
     if execution.stopped is not None:
+        if task.isasync and not mapped and _is_called_by_async(task_context, flow_context):
+            return _refuse_when_awaited(execution)
         execution.refuse_when_stopped()
     if mapped:
         return begin_task_map(task, flow_context, parameters, wait_for, return_type, task_runner)
-    task_context = TaskRunContext.variable.get()
     call = _make_call(task, execution, parameters, wait_for, task_context)
     if task_runner is None:
         call.counts = not entering_from_task_run and task_context is None
         return _call_here(call, return_type, task_context, flow_context)
     return _submit(call, return_type, task_runner, task_context, flow_context)
+
+
+async def _refuse_when_awaited(execution: Execution) -> None:
+    """Raise as a call does, where async code expects it: not between two coroutines it makes."""
+    execution.refuse_when_stopped()
 
 
 def _make_call(
