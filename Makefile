@@ -16,8 +16,9 @@ TESTS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
+DOCS_STAMP := $(VENV)/.docs-done
 
-.PHONY: help setup test check lint types rooms limits snippets format bench bench-peers demo demo-graph constraints clean
+.PHONY: help setup test check lint types rooms limits snippets format docs bench bench-peers demo demo-graph constraints clean
 
 help:  ## say what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +56,16 @@ limits: setup  ## files and functions short enough to read; nothing of one machi
 snippets: setup  ## every snippet of the README and the docs runs
 	$(BIN)/python tools/check_snippets.py
 
+docs: $(DOCS_STAMP)  ## build the documentation into site/, without a warning
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html; with search: $(BIN)/python -m http.server -d site"
+
+# Not part of setup: only who builds the site, or tests it, needs these.
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 format: setup  ## put the code into its format, and mend what ruff can mend
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
@@ -75,5 +86,5 @@ constraints:  ## choose the newest versions anew and write them down (then: make
 	"$(PYTHON)" tools/write_constraints.py
 
 clean:  ## remove what setup, tests and the demos made
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis examples/*/out
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .import_linter_cache .hypothesis examples/*/out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

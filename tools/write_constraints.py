@@ -17,10 +17,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = """\
-# What `make setup` installs: the newest versions pyproject.toml allowed when this was written.
+# What `make setup` and `make docs` install: the newest versions that pyproject.toml allowed.
 # Made by `make constraints`; not edited by hand.
 """
-EXTRAS = ("draw", "examples", "postgres", "dev")
+EXTRAS = ("draw", "examples", "postgres", "docs", "dev")
 # Not ours to choose: these come with the interpreter.
 LEFT_OUT = frozenset({"pip", "setuptools", "wheel"})
 

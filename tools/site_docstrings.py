@@ -1,0 +1,26 @@
+"""What griffe is told while it reads the docstrings for the site: an `Example:` is one of code.
+
+Named in mkdocs.yml. griffe knows the section by its plural; `Example:` it takes for a paragraph,
+in which `>>>` would be a quotation.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from griffe import Extension
+
+if TYPE_CHECKING:
+    from griffe import Object
+
+EXAMPLE = re.compile(r"^Example:$", re.MULTILINE)
+
+
+class Plural(Extension):
+    """Call the section of an example as griffe does."""
+
+    def on_object(self, *, obj: Object, **_: Any) -> None:
+        """Change the docstring of what was read."""
+        if obj.docstring is not None:
+            obj.docstring.value = EXAMPLE.sub("Examples:", obj.docstring.value)
