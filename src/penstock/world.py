@@ -30,6 +30,10 @@ class World(Protocol):
         """Give the id of the present process as an owner of flow runs."""
         ...
 
+    def is_here(self) -> bool:
+        """Tell whether this thread is a simulated one: others have nothing to do with it."""
+        ...
+
     def is_owner_alive(self, owner: str, lease_expires: float | None, now: float) -> bool:
         """Tell whether an owner may still be executing."""
         ...
@@ -81,7 +85,7 @@ def process_time() -> float:
 
 def start_thread(target: Callable[[], None], name: str) -> None:
     """Start a thread that does not keep the process from ending."""
-    if stand_in is not None:
+    if stand_in is not None and stand_in.is_here():
         stand_in.start_thread(target, name)
     else:
         threading.Thread(target=target, name=name, daemon=True).start()
@@ -92,7 +96,7 @@ def sleep(seconds: float) -> None:
 
     A clock that jumps forward when somebody sleeps is not moved by it.
     """
-    if stand_in is not None:
+    if stand_in is not None and stand_in.is_here():
         clock.sleep(seconds)
     else:
         time.sleep(seconds)
@@ -104,7 +108,7 @@ WAIT_SLICE_S = 0.5
 
 def acquire(lock: LockType, timeout_s: float | None = None) -> bool:
     """Wait until somebody releases `lock`, at most `timeout_s` seconds; tell whether it was."""
-    if stand_in is not None:
+    if stand_in is not None and stand_in.is_here():
         return stand_in.acquire(lock, timeout_s)
     left_s = timeout_s
     # A signal that comes just before the wait begins, or to another thread, does not end it: in

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 import traceback
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,9 @@ _FRAMES_SHOWN = 6
 _UNTOLD = frozenset({__file__, world.__file__, waiting.__file__, threading.__file__})
 
 
+_this_thread = threading.local()
+
+
 class Stuck(Exception):
     """The simulated process would never go on: a deadlock, a lost wake-up, or a loop."""
 
@@ -69,6 +73,8 @@ class Clock:
         until = self.elapsed_s + max(seconds, 0.0)
         if self.scheduler is None:
             self.elapsed_s = until
+        elif not self.scheduler.is_here():
+            time.sleep(max(seconds, 0.0))  # a thread of real life, which was there before
         else:
             self.scheduler.wait(_never, lambda: until)
 
@@ -129,6 +135,10 @@ class Scheduler:
     def here(self) -> str:
         """Give the name of the thread that is awake."""
         return "" if self._current is None else self._current.name
+
+    def is_here(self) -> bool:
+        """Tell whether this thread is one of those that the scheduler runs."""
+        return getattr(_this_thread, "scheduler", None) is self
 
     def run(self, main: Callable[[], None]) -> None:
         """Run `main` as the first thread of the process, until it and all others have ended.
@@ -206,6 +216,7 @@ class Scheduler:
 
     def _live(self, strand: _Strand, target: Callable[[], None]) -> None:
         strand.turn.acquire()
+        _this_thread.scheduler = self
         try:
             if self.ending is None:
                 self._context.copy().run(target)

@@ -269,6 +269,10 @@ class Process:
 
     # -- the world ----------------------------------------------------------------------------
 
+    def is_here(self) -> bool:
+        """Tell whether this thread is one of the process."""
+        return self._scheduler.is_here()
+
     def is_owner_alive(self, owner: str, lease_expires: float | None, now: float) -> bool:
         """Tell whether an owner may still be executing."""
         return self._simulation.is_owner_alive(owner, lease_expires, now)
