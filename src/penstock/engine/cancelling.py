@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 INTERVAL_S = 0.05
 """How often the thread looks: what bounds how long a cancellation goes unnoticed."""
 
+IDLE_REST_S = 0.1
+"""How long the thread rests when there is nothing to look at."""
+
 REST_FACTOR = 200
 """The thread rests so much longer than it looked, so that it takes 0.5 % of a core at most."""
 
@@ -106,7 +109,7 @@ class Attendant:
                     self._looks = False
                     self._versions.clear()
                     return
-            rest_s = INTERVAL_S
+            rest_s = INTERVAL_S if executions else IDLE_REST_S
             if executions:
                 self._look(executions)
                 took_s = clock.monotonic() - began

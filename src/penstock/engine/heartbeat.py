@@ -18,6 +18,7 @@ from penstock.context import FlowRunContext
 from penstock.exceptions import StoreError
 from penstock.settings import get_current_settings
 from penstock.states import StateType
+from penstock.store import requests
 from penstock.store import statements as sql
 from penstock.store.encoding import task_run_row
 from penstock.store.journal import fence_lost
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from penstock.engine.execution import Execution
     from penstock.records import TaskRun
     from penstock.store import Row, Store
+    from penstock.store.requests import Requests
 
 NOTES_PER_BEAT_LIMIT = 500
 """The most running task runs that are written in one beat."""
@@ -82,21 +84,27 @@ class Heartbeat:
         for store, owned in by_store.items():
             fences = [execution.fence for execution in owned if execution.fence is not None]
             store.extend_leases(fences, ttl_s)
+            read = requests.read_all(store) if len(owned) >= requests.MANY else None
             for execution in owned:
-                heed_requests(execution)
+                heed_requests(execution, read)
                 _note_running(execution)
         executions[0].flush_logs()
 
 
-def heed_requests(execution: Execution) -> None:
+def heed_requests(execution: Execution, read: Requests | None = None) -> None:
     """Take note of what was asked of a run that has committed nothing for a while.
 
     One that was taken away, while this process did not get to run, stops.
+
+    Parameters:
+        execution: the run's.
+        read: what was read of this process's runs, so that each need not be asked for.
     """
     fence = execution.fence
     if fence is None:
         return
-    rows = execution.store.read(sql.READ_FENCE, (fence.flow_run_id,))
+    found = None if read is None else read.get(fence.flow_run_id)
+    rows = [found] if found else execution.store.read(sql.READ_FENCE, (fence.flow_run_id,))
     if not rows or rows[0][0] != fence.token:
         # The run's own end moves its token, too.
         if execution.stopped is None and not execution.call.is_released:

@@ -16,14 +16,16 @@ from penstock.exceptions import StoreError
 from penstock.states import StateType
 from penstock.store import requests
 from penstock.store import statements as sql
+from penstock.store.requests import MANY
 
 if TYPE_CHECKING:
     from penstock.engine.execution import Execution
     from penstock.futures import PenstockFuture
     from penstock.states import State
     from penstock.store import Store
+    from penstock.store.requests import Requests
 
-INTERVAL_S = 0.025
+INTERVAL_S = 0.05
 """How often the thread looks: what bounds how long after its resumption a run goes on."""
 
 GLANCE_S = 1.0
@@ -59,16 +61,23 @@ class Wait:
         self.state = state
         self.control: str | None = None
 
-    def is_over(self) -> bool:
-        """Look whether the run is asked for something, or its time is over; note what it is."""
+    def is_over(self, read: Requests | None = None) -> bool:
+        """Look whether the run is asked for something, or its time is over; note what it is.
+
+        Parameters:
+            read: what was read of this process's runs, so that each need not be asked for.
+        """
         execution = self.execution
         fence = execution.fence
         if execution.stopped is not None or fence is None:
             return True
-        rows = execution.store.read(sql.READ_FENCE, (fence.flow_run_id,))
-        if not rows or rows[0][0] != fence.token:
+        found = None if read is None else read.get(fence.flow_run_id)
+        if found is None:
+            rows = execution.store.read(sql.READ_FENCE, (fence.flow_run_id,))
+            found = rows[0] if rows else (None, None)
+        token, control = found
+        if token != fence.token:
             return True  # somebody else has it: its next commit says so
-        control: str | None = rows[0][1]
         if control is not None and requests.word_of(control) is not StateType.PAUSED:
             self.control = control
             execution.heed(control)
@@ -148,15 +157,23 @@ class Watch:
             if not changed and not new and now < self._next:
                 return over
             self._next = min([now + GLANCE_S, *[w.due for w in waits if w.due is not None]])
+            reads = self._read_all(changed, len(waits))
             for wait in waits:
+                store = wait.execution.store
                 is_stopped = wait.execution.stopped is not None
-                is_asked = wait in new or wait.execution.store in changed
-                if (is_asked or is_stopped or wait.is_due(now)) and wait.is_over():
+                is_asked = wait in new or store in changed
+                # What was begun just now is read by itself: nothing leads to it yet.
+                read = None if wait in new else reads.get(store)
+                if (is_asked or is_stopped or wait.is_due(now)) and wait.is_over(read):
                     over.append(wait)
         except StoreError as error:
             _logger.warning("The store of runs that rest could not be read: %s", error)
             self._versions.clear()
         return over
+
+    def _read_all(self, stores: set[Store], count: int) -> dict[Store, Requests]:
+        """Read what is asked of this process's runs at once, where they are many."""
+        return {} if count < MANY else {store: requests.read_all(store) for store in stores}
 
     def _changed(self, stores: set[Store]) -> set[Store]:
         """Give the stores that were written to since this was asked last, as far as one sees."""

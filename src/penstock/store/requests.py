@@ -7,11 +7,28 @@ process; PAUSED, followed by what kind of pause it is to be.
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from penstock import clock
 from penstock.states import State, StateDetails, StateType
+from penstock.store import statements as sql
+from penstock.store.lease import this_process
+
+if TYPE_CHECKING:
+    from penstock.store.store import Store
+
+    Requests = dict[bytes, tuple[int | None, str | None]]
+
+MANY = 16
+"""From so many runs on, all that is asked of a process is better read at once."""
 
 _MESSAGE = "Asked for from outside of the run."
+
+
+def read_all(store: Store) -> Requests:
+    """Read what is asked of all runs of this process that are not just begun."""
+    rows = store.read(sql.READ_REQUESTS_OF_OWNER, (str(this_process()),))
+    return {bytes(key): (token, control) for key, token, control in rows}
 
 
 def encode(state: State) -> str:

@@ -6,6 +6,10 @@ built with SQLAlchemy elsewhere (`store/search.py`).
 
 from __future__ import annotations
 
+# What is asked of the runs of one process, those that it began just now left out.
+READ_REQUESTS_OF_OWNER = """select id, fence, control from flow_run
+where beats > 0 and owner = ?"""
+
 # What a commit of a flow run's owner checks: is the fence its own still, was something asked?
 READ_FENCE = "select fence, control from flow_run where id = ?"
 
