@@ -387,6 +387,24 @@ class Execution:
         for drive in list(self.drives):
             drive.stop(reason)
 
+    def relieve_logs(self) -> None:
+        """Have log records written that wait, in the midst of logging: nothing is waited for.
+
+        Whoever commits at the time takes them along; if nobody does, this thread commits them.
+        """
+        logs = run_logging.drain(LOGS_PER_COMMIT)
+
+        def over(write: Write) -> None:
+            if write.error is not None:
+                run_logging.give_back(logs)
+
+        is_main_thread = enter_critical()
+        try:
+            self.store.journal.submit(Write([(sql.INSERT_LOG, log) for log in logs], None, over))
+        finally:
+            if is_main_thread:
+                leave_critical()
+
     def flush_logs(self) -> None:
         """Write every log record that waits, for whichever run."""
         while run_logging.pending():

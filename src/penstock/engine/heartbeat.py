@@ -13,6 +13,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from penstock import logging as run_logging
 from penstock import world
 from penstock.context import FlowRunContext
 from penstock.exceptions import StoreError
@@ -50,6 +51,7 @@ class Heartbeat:
             self._executions.add(execution)
             if not self._beats:
                 self._beats = True
+                run_logging.on_overflow(self._relieve_logs)
                 interval_s = execution.settings.heartbeat_interval_s
                 world.start_thread(lambda: self._run(interval_s), "penstock-heartbeat")
 
@@ -57,6 +59,13 @@ class Heartbeat:
         """Keep its lease no longer: the run is over here."""
         with self._lock:
             self._executions.discard(execution)
+
+    def _relieve_logs(self) -> None:
+        """Have a process that logs faster than its runs commit write its logs."""
+        with self._lock:
+            execution = next(iter(self._executions), None)
+        if execution is not None:
+            execution.relieve_logs()
 
     def executions_at_fork(self) -> list[Execution]:
         """Give what was executed when this process was forked: the lock may be held for ever."""
