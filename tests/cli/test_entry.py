@@ -228,7 +228,7 @@ def test_what_nobody_expected_is_said_to_be_so(penstock, monkeypatch):
     def fail(*_args, **_kwargs):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr("penstock.cli.reading.list_flow_runs", fail)
+    monkeypatch.setattr("penstock.cli.listing.list_flow_runs", fail)
 
     text = complaint(penstock("flow-run", "ls"))
 
@@ -242,7 +242,7 @@ def test_ctrl_c_ends_a_command_that_reads(penstock, monkeypatch):
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("penstock.cli.reading.list_flow_runs", interrupt)
+    monkeypatch.setattr("penstock.cli.listing.list_flow_runs", interrupt)
 
     assert penstock("flow-run", "ls").code == 130
 

@@ -64,7 +64,7 @@ def test_the_newest_runs_come_first(penstock):
 
 
 def test_more_runs_than_one_page(penstock, monkeypatch):
-    monkeypatch.setattr("penstock.cli.reading.PAGE", 2)
+    monkeypatch.setattr("penstock.cli.listing.PAGE", 2)
     ids = [run(halves, x) for x in range(5)]
 
     for limit in (1, 2, 3, 4, 5, 9):

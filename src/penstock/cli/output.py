@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.cli.failing import OutputClosed
+from penstock.cli.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -161,7 +162,7 @@ def write_runs(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def _styled(cell: str) -> Text:
     from rich.text import Text
 
-    return Text(cell, style=_STYLES.get(cell.upper(), ""), overflow="fold")
+    return Text(visible(cell), style=_STYLES.get(cell.upper(), ""), overflow="fold")
 
 
 def write_fields(fields: Iterable[tuple[str, str]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock import clock
 from penstock.cli.output import here
@@ -46,6 +46,15 @@ def ownership_of(store: Store, run: FlowRun) -> Ownership:
         return NOBODY
     owner, _fence, expires, _state_type = rows[0]
     control = store.read(sql.READ_FENCE, (run.id.bytes,))[0][1]
+    asked_for = None if control is None else requests.word_of(control).value
+    return Ownership(owner, is_owner_alive(owner, expires, clock.epoch()), asked_for)
+
+
+def ownership_in(row: tuple[Any, ...], run: FlowRun) -> Ownership:
+    """Tell the same from a row that ends with the owner, its lease and what was asked of it."""
+    owner, expires, control = row[-3:]
+    if owner is None or (run.state is not None and run.state.is_final()):
+        return NOBODY
     asked_for = None if control is None else requests.word_of(control).value
     return Ownership(owner, is_owner_alive(owner, expires, clock.epoch()), asked_for)
 

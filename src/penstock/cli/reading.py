@@ -1,4 +1,4 @@
-"""`penstock flow-run ls | inspect | logs`: what is recorded of flow runs.
+"""`penstock flow-run inspect | logs`: what is recorded of flow runs.
 
 Reads by named SQL, a page at a time; neither SQLAlchemy nor pydantic is imported for it.
 """
@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from penstock.cli.finding import find_flow_run
+from penstock.cli.listing import took_of
 from penstock.cli.objects import (
     child_of,
     flow_run_object,
@@ -18,12 +19,10 @@ from penstock.cli.objects import (
     task_run_object,
 )
 from penstock.cli.output import (
-    duration,
     here,
     write,
     write_fields,
     write_json,
-    write_runs,
     write_table,
 )
 from penstock.cli.ownership import ownership_of, why_it_waits
@@ -42,58 +41,6 @@ if TYPE_CHECKING:
 PAGE = 200
 _LOG_PAGE = 1000
 _SMALLEST_ID = bytes(16)
-_LARGEST_ID = b"\xff" * 16
-
-
-# -- ls -------------------------------------------------------------------------------------------
-
-
-def list_flow_runs(limit: int, *, as_json: bool) -> None:
-    """Print the newest flow runs, the newest first.
-
-    Parameters:
-        limit: the most to print.
-        as_json: print objects for programs.
-    """
-    store = get_store()
-    runs = _newest(store, limit)
-    if as_json:
-        write_json(flow_run_object(run, ownership_of(store, run)) for run in runs)
-        return
-    rows = [_row_of(store, run) for run in runs]
-    if rows:
-        write_runs(("ID", "Name", "Flow", "State", "Created", "Took"), rows)
-    else:
-        write(f"There are no flow runs in the store {store.place!r} yet.\n")
-
-
-def _newest(store: Store, limit: int) -> Iterator[FlowRun]:
-    before, left = _LARGEST_ID, limit
-    while left > 0:
-        rows = store.read(sql.READ_FLOW_RUNS_BEFORE, (before, min(left, PAGE)))
-        for row in rows:
-            yield encoding.flow_run_from_row(row)
-        if len(rows) < min(left, PAGE):
-            return
-        before, left = rows[-1][0], left - len(rows)
-
-
-def _row_of(store: Store, run: FlowRun) -> tuple[str, ...]:
-    flow = run.flow_name if run.parent_task_run_id is None else f"{run.flow_name} (subflow)"
-    state = run.state_name or ""
-    ownership = ownership_of(store, run)
-    if ownership.owner is not None and not ownership.is_alive:
-        state = f"{state} (its process is gone)"
-    took = _took(run, is_alive=ownership.is_alive)
-    return (str(run.id), run.name, flow, state, here(run.created), took)
-
-
-def _took(run: FlowRun | TaskRun, *, is_alive: bool = True) -> str:
-    """Give for how long a run was executed; of one that is being executed, until now."""
-    if run.start_time is None:
-        return ""
-    spent = run.estimated_run_time if is_alive else run.total_run_time
-    return duration(spent.total_seconds())
 
 
 # -- inspect --------------------------------------------------------------------------------------
@@ -142,7 +89,7 @@ def _fields_of(run: FlowRun, ownership: Ownership) -> list[tuple[str, str]]:
         ("Created", here(run.created)),
         ("Started", here(run.start_time)),
         ("Ended", here(run.end_time)),
-        ("Took", _took(run, is_alive=ownership.is_alive)),
+        ("Took", took_of(run, is_alive=ownership.is_alive)),
         ("Attempts", str(run.run_count)),
         ("Tags", ", ".join(run.tags)),
         ("Subflow of task run", str(run.parent_task_run_id or "")),
@@ -204,7 +151,7 @@ def _task_row(run: TaskRun, *, is_alive: bool) -> tuple[str, ...]:
         f"  {run.name}",
         run.state_name or "",
         here(run.start_time),
-        _took(run, is_alive=is_alive),
+        took_of(run, is_alive=is_alive),
         str(run.run_count),
         message,
     )

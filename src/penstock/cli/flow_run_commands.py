@@ -1,0 +1,194 @@
+"""`penstock flow-run`: its commands, with their options and help. See `app.py`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+flow_run_app = typer.Typer(
+    help="Look at flow runs, and go on with them.", no_args_is_help=True, rich_markup_mode=None
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Its id, the beginning of it, its name, or - for the latest run.",
+        show_default=False,
+    ),
+]
+StateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state",
+        "-s",
+        metavar="STATE",
+        help="Only those in this state: failed, running, late ... Repeatable.",
+        show_default=False,
+    ),
+]
+
+
+@flow_run_app.command("ls")
+def list_runs(
+    *,
+    state: StateOption = None,
+    flow: Annotated[
+        str | None,
+        typer.Option("--flow", "-f", help="Only those of this flow.", show_default=False),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag", "-t", help="Only those with this tag. Repeatable.", show_default=False
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Only those made since: 30m, 2h, 3d ago, or a date such as 2026-01-31.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only those made before then.", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The most runs to list.")] = 20,
+    after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN", help="Go on after this run: the next page.", show_default=False
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List flow runs, the newest first.
+
+    Example: penstock flow-run ls --state failed --since 2h
+    """
+    from penstock.cli.listing import Filters, list_flow_runs
+
+    filters = Filters(state or (), flow, tag or (), since, until, after)
+    list_flow_runs(filters, limit, as_json=json)
+
+
+@flow_run_app.command("inspect")
+def inspect_run(
+    flow_run: RunArgument,
+    *,
+    tasks: Annotated[
+        int, typer.Option("--tasks", min=0, help="The most task runs to show.")
+    ] = 100,
+    json: JsonOption = False,
+) -> None:
+    """Show a flow run, its task runs, and why it waits."""
+    from penstock.cli.reading import inspect_flow_run
+
+    inspect_flow_run(flow_run, tasks, as_json=json)
+
+
+@flow_run_app.command("logs")
+def show_run_logs(flow_run: RunArgument, *, json: JsonOption = False) -> None:
+    """Show what a flow run and its task runs logged."""
+    from penstock.cli.reading import show_logs
+
+    show_logs(flow_run, as_json=json)
+
+
+@flow_run_app.command("resume")
+def resume_run(
+    flow_run: RunArgument,
+    *,
+    input: Annotated[  # noqa: A002 - names the option
+        list[str],
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="What the run waits for: JSON where the field takes it, else text.",
+        ),
+    ] = [],  # noqa: B006 - typer only reads it
+    input_json: Annotated[
+        str | None, typer.Option(metavar="JSON", help="The same, as one JSON object.")
+    ] = None,
+) -> int:
+    """Go on with a run that is paused, or that did not complete.
+
+    A run that is paused in a process goes on there. Any other is executed here, but for its
+    completed tasks; the exit codes are those of `penstock run`. A run that waits for input says
+    in `penstock flow-run inspect` what it wants.
+    """
+    from penstock.cli.running import resume_flow_run
+
+    return resume_flow_run(flow_run, input, input_json)
+
+
+@flow_run_app.command("pause")
+def pause_run(
+    flow_run: RunArgument,
+    *,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", min=0, help="Seconds to resume it in; 0 for no limit."),
+    ] = 3600,
+) -> None:
+    """Have a run that is being executed wait, in its process, until it is resumed.
+
+    It rests when its next task wants to begin.
+    """
+    from penstock.cli.controlling import pause_flow_run
+
+    pause_flow_run(flow_run, timeout or None)
+
+
+@flow_run_app.command("suspend")
+def suspend_run(
+    flow_run: RunArgument,
+    *,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", min=0, help="Seconds to resume it in; 0 for no limit."),
+    ] = 3600,
+) -> None:
+    """Have a run that is being executed leave its process until it is resumed.
+
+    It leaves when its next task wants to begin.
+    """
+    from penstock.cli.controlling import suspend_flow_run
+
+    suspend_flow_run(flow_run, timeout or None)
+
+
+@flow_run_app.command("cancel")
+def cancel_run(
+    flow_run: RunArgument,
+    *,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds to wait until it is Cancelled.")
+    ] = 30,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Then take it away from a process that does not answer."),
+    ] = False,
+) -> int:
+    """Bring a run to its end, with its tasks and its subflow runs.
+
+    What is executed is interrupted. Says what was stopped; the exit code is 1 if the run is not
+    Cancelled in time.
+    """
+    from penstock.cli.cancelling import cancel_flow_run
+
+    return cancel_flow_run(flow_run, timeout, force=force)
+
+
+@flow_run_app.command("execute")
+def execute_run(flow_run: RunArgument) -> int:
+    """Execute a run that is recorded, and that nobody executes, in this process.
+
+    Its completed tasks do not run again. The exit codes are those of `penstock run`.
+    """
+    from penstock.cli.running import execute_flow_run
+
+    return execute_flow_run(flow_run)
