@@ -6,6 +6,7 @@ wait. `use_clock` puts another clock in place for the whole process; tests and s
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,7 @@ class VirtualClock:
 
     def __init__(self, start: float = 1_700_000_000.0) -> None:
         self._now = start
+        self._moving = threading.Lock()
 
     def time(self) -> float:
         """Give the virtual seconds since the epoch."""
@@ -49,7 +51,13 @@ class VirtualClock:
 
     def sleep(self, seconds: float) -> None:
         """Move the clock forward by `seconds` at once."""
-        self._now += max(seconds, 0.0)
+        with self._moving:
+            self._now += max(seconds, 0.0)
+
+    def sleep_until(self, until: float) -> None:
+        """Move the clock to `until` at once, unless it is there already."""
+        with self._moving:
+            self._now = max(self._now, until)
 
 
 _clock: Clock = time  # pyright: ignore[reportAssignmentType] - the module is the system's clock
@@ -73,6 +81,13 @@ def monotonic() -> float:
 def sleep(seconds: float) -> None:
     """Wait for `seconds`."""
     _clock.sleep(seconds)
+
+
+def left_until(until: float) -> float:
+    """Give the seconds to wait for `until`; none on a clock that jumps there when asked."""
+    if isinstance(_clock, VirtualClock):
+        _clock.sleep_until(until)
+    return max(until - _clock.time(), 0.0)
 
 
 def is_virtual() -> bool:

@@ -396,7 +396,7 @@ class Walk:
     def _sleep(self, call: GraphCall, steps: Any, effect: Sleep) -> None:
         """Go on with a run at a time, in this thread; meanwhile others are begun."""
         go_on = partial(self._do_here, partial(self._advance, call, steps))
-        timers().call_later(max(effect.until - clock.epoch(), 0.0), go_on)
+        timers().call_later(clock.left_until(effect.until), go_on)
 
     def _do_here(self, work: Callable[[], None]) -> None:
         """Have a piece of work done by the thread that runs the walk."""

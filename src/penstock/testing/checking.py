@@ -34,6 +34,10 @@ from flow_run r join flow f on f.id = r.flow_id order by r.id"""  # noqa: S608 -
 READ_FENCES = "select id, fence from flow_run"
 
 EXECUTED_AGAIN = "What is recorded Completed with a result is not executed again"
+WITHOUT_RESULT = (
+    "What is recorded Completed is not executed again; its result was not recorded, which"
+    " persist_result=True does"
+)
 OTHER_INPUTS = "What is recorded Completed is reached again with the inputs it had"
 COMMITTED_FIRST = "A value is committed before it is handed over"
 LEGAL = "Every history is legal"
@@ -79,7 +83,8 @@ class Recorder:
     """Keeps the ledger of a simulation, and looks at the store when there is something to see.
 
     `late` are the processes whose runs others have gone on with while they stood still: what they
-    have begun they may execute, but nothing of it may be written.
+    have begun they may execute, but nothing of it may be written. With `needs_results` off, nothing
+    that has completed may be executed again, whether its result was recorded or not.
     """
 
     def __init__(self, store: Store) -> None:
@@ -88,6 +93,7 @@ class Recorder:
         self._snapshots: list[_Snapshot] = []
         self._tokens: dict[Fence, int] = {}
         self.late: set[int] = set()
+        self.needs_results = True
         self.violations: list[Violation] = []
 
     def _note(self, promise: str, process: int, what: str) -> None:
@@ -114,7 +120,7 @@ class Recorder:
             run, name = call.dummy, call.dummy.name
         else:
             recorded = self._store.read_flow_run(call.run.id)
-            if _is_done(recorded):
+            if self._is_done(recorded):
                 self._note(EXECUTED_AGAIN, process, f"flow {call.flow.name}")
             return
         key = (run.task_key, run.dynamic_key)
@@ -124,9 +130,8 @@ class Recorder:
             return
         rows = self._store.read(READ_TASK_RUN_BY_KEY, (run.flow_run_id.bytes, *key))
         for former in map(task_run_from_row, rows):
-            if _is_done(former):
-                is_same = former.fingerprint == run.fingerprint
-                promise = EXECUTED_AGAIN if is_same else OTHER_INPUTS
+            if self._is_done(former):
+                promise = self._again(former, run.fingerprint)
                 self._note(promise, process, f"{name} {key}")
 
     def committed(self, process: int, effect: Commit) -> None:
@@ -196,8 +201,7 @@ class Recorder:
         # A subflow that has failed begins anew, as another run, and so does what it has called.
         begins_anew = any(place[:length] in now.failed for length in range(2, len(place)))
         if done is not None and (done.flow_run_id == execution.flow_run_id or not begins_anew):
-            is_same = done.fingerprint == execution.fingerprint
-            promise = EXECUTED_AGAIN if is_same else OTHER_INPUTS
+            promise = self._again(done, execution.fingerprint)
             self._note(promise, execution.process, f"{done.name} {place}")
 
     def finish(self) -> None:
@@ -211,6 +215,18 @@ class Recorder:
                 self._note(LEGAL, last, str(error))
             if state is None or not (state.is_final() or state.name == "NotReady"):
                 self._note(ALL_FINAL, last, f"{run.name} was left in {state}")
+
+    def _is_done(self, run: Run) -> bool:
+        state = run.state
+        if state is None or not state.is_completed():
+            return False
+        return not self.needs_results or has_stored_result(state)
+
+    def _again(self, former: TaskRun, fingerprint: bytes | None) -> str:
+        if former.fingerprint != fingerprint:
+            return OTHER_INPUTS
+        assert former.state is not None
+        return EXECUTED_AGAIN if has_stored_result(former.state) else WITHOUT_RESULT
 
     def _flow_runs(self) -> list[FlowRun]:
         rows = self._store.read(READ_FLOW_RUNS)
@@ -230,7 +246,7 @@ class Recorder:
             places[flow_run.id] = root if dummy is None else _place(dummy, places)
         return _Snapshot(
             histories={run.id: [s.id for s in run.history] for run in (*flow_runs, *task_runs)},
-            completed={_place(run, places): run for run in task_runs if _is_done(run)},
+            completed={_place(run, places): run for run in task_runs if self._is_done(run)},
             failed={places[run.id] for run in flow_runs if run.state and run.state.is_failed()},
             places=places,
             fences=dict(self._store.read(READ_FENCES)),
@@ -239,8 +255,3 @@ class Recorder:
 
 def _place(run: TaskRun, places: dict[UUID | None, Place]) -> Place:
     return (*places.get(run.flow_run_id, ()), (run.task_key, run.dynamic_key))
-
-
-def _is_done(run: Run) -> bool:
-    state = run.state
-    return state is not None and state.is_completed() and has_stored_result(state)

@@ -16,7 +16,7 @@ from penstock.testing.scheduling import Stuck
 from penstock.testing.simulation import Life, Simulation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 PROCESSES_LIMIT = 5
@@ -50,7 +50,8 @@ class Sweep:
     def __str__(self) -> str:
         """Give what was found, each with the seed and the point that show it again."""
         head = (
-            f"Flow {self.flow_name!r}, seed {self.seed}: stopped {self.stops} times,"
+            f"Flow {self.flow_name!r}, seed {self.seed}: stopped {self.stops} times"
+            f" ({len(self.points)} points),"
             f" {len(self.failures)} with a promise not kept."
         )
         lines = [head]
@@ -69,6 +70,8 @@ def crash_sweep(
     one_host: bool = True,
     before_each: Callable[[], object] | None = None,
     only: int | None = None,
+    limit: int | None = None,
+    every_task: bool = False,
 ) -> Sweep:
     """Let a process die at every effect of a flow in turn, resume it, and check what is promised.
 
@@ -85,6 +88,9 @@ def crash_sweep(
             until the lease is over.
         before_each: called before each run, to clear what the flow's functions count.
         only: the one point to look at again.
+        limit: the most points to die at; where there are more, the seed chooses.
+        every_task: object to a task, too, that is executed again because its result was not
+            recorded.
 
     Returns:
         What was found; `check()` raises if a promise was not kept.
@@ -93,6 +99,7 @@ def crash_sweep(
         >>> crash_sweep(my_flow, {"n": 3}, seed=7).check()  # doctest: +SKIP
     """
     trial = _Trial(flow, parameters, seed, before_each, one_host=one_host)
+    trial.limit, trial.every_task = limit, every_task
     return trial.sweep(lambda simulation, point: trial.die_at(simulation, point, deaths), only)
 
 
@@ -149,6 +156,17 @@ class _Trial:
         self._one_host = one_host
         self._answer = ""
         self._points: list[str] = []
+        self.limit: int | None = None
+        self.every_task = False
+
+    def _chosen(self, only: int | None) -> Sequence[int]:
+        """Give the points to stop at, in order."""
+        if only is not None:
+            return (only,)
+        every = range(len(self._points))
+        if self.limit is None or len(every) <= self.limit:
+            return every
+        return sorted(Random(f"{self._seed}/points").sample(every, self.limit))
 
     def sweep(self, stop: Callable[[Simulation, int], Life | None], only: int | None) -> Sweep:
         """Run the flow undisturbed, and then once for each point, with `stop` there."""
@@ -165,7 +183,7 @@ class _Trial:
                     f"There is no point {only}: the run has points 0 to {len(self._points) - 1}."
                 )
                 raise ValueError(message)
-            for point in range(len(self._points)) if only is None else (only,):
+            for point in self._chosen(only):
                 violations = self._judged(empty, lambda each, at=point: stop(each, at))
                 sweep.stops += 1
                 if violations:
@@ -181,6 +199,7 @@ class _Trial:
         if self._before_each is not None:
             self._before_each()
         simulation = Simulation(self._seed, path, one_host=self._one_host)
+        simulation.recorder.needs_results = not self.every_task
         try:
             life = work(simulation)
             if life is not None and life.answer() != self._answer:

@@ -77,7 +77,7 @@ async def _await(effect: Await) -> None:
 
 
 async def _sleep(effect: Sleep) -> None:
-    await loops.sleep(effect.until - clock.epoch())
+    await loops.sleep(clock.left_until(effect.until))
 
 
 async def _ask(effect: Ask) -> Any:

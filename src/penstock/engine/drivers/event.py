@@ -207,8 +207,9 @@ class Drive:
             # Whoever ends the wait need not be a worker.
             _when_all_done(effect.futures, lambda: self._hand_to_worker(go_on))
         elif kind is Sleep:
-            delay_s = max(effect.until - clock.epoch(), 0.0)
-            timers().call_later(delay_s, lambda: self._hand_to_worker(go_on))
+            timers().call_later(
+                clock.left_until(effect.until), lambda: self._hand_to_worker(go_on)
+            )
         else:
             # A user's hook, or I/O: not in the thread that has just committed for everybody.
             self._hand_to_worker(lambda: self._do_and_resume(effect, turn))
