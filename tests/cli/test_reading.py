@@ -389,7 +389,7 @@ def test_what_was_asked_of_a_run_is_shown(penstock):
 
 
 def test_logs_as_objects(penstock, monkeypatch):
-    monkeypatch.setattr("penstock.cli.reading._LOG_PAGE", 2)
+    monkeypatch.setattr("penstock.cli.following.PAGE", 2)
     run_id = run(halves, 3)
 
     logs = penstock("flow-run", "logs", run_id, "--json").objects

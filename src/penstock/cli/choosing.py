@@ -26,6 +26,7 @@ _KNOWN_STATES = (
     *("TimedOut", "AwaitingConcurrencySlot"),
 )
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_HASH = re.compile(r"-[0-9a-f]{8,}$")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
@@ -93,6 +94,21 @@ def chosen_time(text: str | None, option: str) -> float | None:
             f" such as {today} or {today}T08:30."
         )
         raise CommandError(message) from None
+
+
+def title_of_task(task_key: str) -> str:
+    """Give the name of a task's function from the key by which its runs are recorded.
+
+    Example:
+        >>> title_of_task("main.<locals>.fetch-614259f6453e7f82")
+        'fetch'
+    """
+    return _HASH.sub("", task_key).rpartition(".")[2]
+
+
+def is_of_task(task: str, name: str, task_key: str) -> bool:
+    """Tell whether a task run is meant by the name of its task, or by its own."""
+    return task in (name, task_key, _HASH.sub("", task_key), title_of_task(task_key))
 
 
 def as_option(moment: float) -> str:

@@ -83,20 +83,62 @@ def inspect_run(
     tasks: Annotated[
         int, typer.Option("--tasks", min=0, help="The most task runs to show.")
     ] = 100,
+    states: Annotated[
+        bool, typer.Option("--states", help="Show each state of each task run.")
+    ] = False,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Draw what was executed when, and what waited.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show a flow run, its task runs, and why it waits."""
+    """Show a flow run, its task runs, and why it waits.
+
+    Example: penstock flow-run inspect - --timeline
+    """
     from penstock.cli.reading import inspect_flow_run
 
-    inspect_flow_run(flow_run, tasks, as_json=json)
+    inspect_flow_run(flow_run, tasks, states=states, timeline=timeline, as_json=json)
 
 
 @flow_run_app.command("logs")
-def show_run_logs(flow_run: RunArgument, *, json: JsonOption = False) -> None:
-    """Show what a flow run and its task runs logged."""
-    from penstock.cli.reading import show_logs
+def show_run_logs(
+    flow_run: RunArgument,
+    *,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run is over.")
+    ] = False,
+    level: Annotated[
+        str | None,
+        typer.Option(
+            "--level",
+            "-l",
+            metavar="LEVEL",
+            help="Only records of this level and above: debug, info, warning, error.",
+            show_default=False,
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            metavar="TASK",
+            help="Only those of this task's runs: its function's name, or a task run's.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> int:
+    """Show what a flow run and its task runs logged.
 
-    show_logs(flow_run, as_json=json)
+    With --follow the exit code says how the run ended: 0 completed, 1 failed, 3 crashed,
+    4 cancelled.
+
+    Example: penstock flow-run logs - --follow --level warning
+    """
+    from penstock.cli.following import Wanted, level_of, show_logs
+
+    wanted = Wanted(level_of(level), task)
+    return show_logs(flow_run, wanted, follow=follow, as_json=json)
 
 
 @flow_run_app.command("resume")

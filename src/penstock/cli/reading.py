@@ -1,4 +1,4 @@
-"""`penstock flow-run inspect | logs`: what is recorded of flow runs.
+"""`penstock flow-run inspect`: what is recorded of a flow run.
 
 Reads by named SQL, a page at a time; neither SQLAlchemy nor pydantic is imported for it.
 """
@@ -6,7 +6,6 @@ Reads by named SQL, a page at a time; neither SQLAlchemy nor pydantic is importe
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any
 
 from penstock.cli.finding import find_flow_run
@@ -14,7 +13,6 @@ from penstock.cli.listing import took_of
 from penstock.cli.objects import (
     child_of,
     flow_run_object,
-    log_object,
     state_object,
     task_run_object,
 )
@@ -26,6 +24,8 @@ from penstock.cli.output import (
     write_table,
 )
 from penstock.cli.ownership import ownership_of, why_it_waits
+from penstock.cli.timeline import draw_timeline
+from penstock.cli.visible import visible_line
 from penstock.store import encoding, get_store
 from penstock.store import statements as sql
 
@@ -34,24 +34,27 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from penstock.cli.ownership import Ownership
-    from penstock.records import FlowRun, Log, TaskRun
+    from penstock.records import FlowRun, TaskRun
     from penstock.states import State
     from penstock.store import Store
 
 PAGE = 200
-_LOG_PAGE = 1000
 _SMALLEST_ID = bytes(16)
 
 
 # -- inspect --------------------------------------------------------------------------------------
 
 
-def inspect_flow_run(reference: str, task_limit: int, *, as_json: bool) -> None:
+def inspect_flow_run(
+    reference: str, task_limit: int, *, states: bool, timeline: bool, as_json: bool
+) -> None:
     """Print all there is to know of a flow run.
 
     Parameters:
         reference: which; see `find_flow_run`.
         task_limit: the most task runs to print for people.
+        states: print each state of each task run, too.
+        timeline: draw what was executed when, in place of the lists.
         as_json: print a list with one object for programs.
 
     Raises:
@@ -64,17 +67,39 @@ def inspect_flow_run(reference: str, task_limit: int, *, as_json: bool) -> None:
         whole = flow_run_object(run, ownership) | {
             "waiting_for": why_it_waits(run, ownership),
             "states": [state_object(state) for state in run.history],
-            "task_runs": [task_run_object(each) for each in _task_runs(store, run.id)],
+            "task_runs": [
+                _task_run_object(each, states=states) for each in _task_runs(store, run.id)
+            ],
         }
         write_json([whole])
         return
     write_fields(_fields_of(run, ownership))
+    if timeline:
+        draw_timeline(run, _task_runs(store, run.id), is_alive=ownership.is_alive)
+        return
     if run.parameters:
         write("\nParameters\n")
         write_fields((f"  {name}", _as_text(value)) for name, value in run.parameters.items())
     write("\nStates\n")
     write_table(("  Time", "State", "Message"), [_state_row(state) for state in run.history])
-    _write_task_runs(store, run.id, task_limit, is_alive=ownership.is_alive)
+    if states:
+        _write_states_of_task_runs(store, run.id, task_limit)
+    else:
+        _write_task_runs(store, run.id, task_limit, is_alive=ownership.is_alive)
+
+
+def _task_run_object(run: TaskRun, *, states: bool) -> dict[str, Any]:
+    made = task_run_object(run)
+    return made | {"states": [state_object(state) for state in run.history]} if states else made
+
+
+def _write_states_of_task_runs(store: Store, flow_run_id: UUID, limit: int) -> None:
+    for number, run in enumerate(_task_runs(store, flow_run_id)):
+        if number == limit:
+            write("\n... and more. Give --tasks with a greater number to see them, or --json.\n")
+            return
+        write(f"\nTask run {visible_line(run.name)} ({run.id})\n")
+        write_table(("  Time", "State", "Message"), [_state_row(state) for state in run.history])
 
 
 def _fields_of(run: FlowRun, ownership: Ownership) -> list[tuple[str, str]]:
@@ -86,6 +111,7 @@ def _fields_of(run: FlowRun, ownership: Ownership) -> list[tuple[str, str]]:
         ("State", "" if state is None else state.name),
         ("Message", "" if state is None else state.message or ""),
         ("Waits", why_it_waits(run, ownership) or ""),
+        ("Go on", _how_to_go_on(run)),
         ("Created", here(run.created)),
         ("Started", here(run.start_time)),
         ("Ended", here(run.end_time)),
@@ -95,6 +121,16 @@ def _fields_of(run: FlowRun, ownership: Ownership) -> list[tuple[str, str]]:
         ("Subflow of task run", str(run.parent_task_run_id or "")),
         ("Entrypoint", run.entrypoint or ""),
     ]
+
+
+def _how_to_go_on(run: FlowRun) -> str:
+    """Say what can be done with a run that is over and did not complete."""
+    state = run.state
+    if state is None or not (state.is_failed() or state.is_crashed()):
+        return ""
+    if run.parent_task_run_id is not None:
+        return "With its parent, of which it is a subflow run."
+    return f"penstock flow-run resume {run.id}"
 
 
 def _as_text(value: Any) -> str:
@@ -155,48 +191,3 @@ def _task_row(run: TaskRun, *, is_alive: bool) -> tuple[str, ...]:
         str(run.run_count),
         message,
     )
-
-
-# -- logs -----------------------------------------------------------------------------------------
-
-
-def show_logs(reference: str, *, as_json: bool) -> None:
-    """Print the log of a flow run with its task runs, the oldest record first.
-
-    Parameters:
-        reference: which; see `find_flow_run`.
-        as_json: print objects for programs.
-
-    Raises:
-        CommandError: it cannot be told which is meant.
-    """
-    store = get_store()
-    run_id = find_flow_run(store, reference)
-    if as_json:
-        write_json(log_object(log) for log in _logs(store, run_id))
-        return
-    run = store.read_flow_run(run_id)
-    names: dict[bytes, str] = dict(store.read(sql.READ_TASK_RUN_NAMES, (run_id.bytes,)))
-    for log in _logs(store, run_id):
-        write(_log_line(log, run, names))
-
-
-def _logs(store: Store, flow_run_id: UUID) -> Iterator[Log]:
-    after = _SMALLEST_ID
-    while True:
-        rows = store.read(sql.READ_LOGS, (flow_run_id.bytes, after, _LOG_PAGE))
-        for row in rows:
-            yield encoding.log_from_row(row)
-        if len(rows) < _LOG_PAGE:
-            return
-        after = rows[-1][1]
-
-
-def _log_line(log: Log, run: FlowRun, names: dict[bytes, str]) -> str:
-    if log.task_run_id is None:
-        whose = f"Flow run {run.name!r}"
-    else:
-        whose = f"Task run {names.get(log.task_run_id.bytes, str(log.task_run_id))!r}"
-    moment = log.timestamp.astimezone()
-    time = f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03}"
-    return f"{time} | {logging.getLevelName(log.level):<7} | {whose} - {log.message}\n"

@@ -125,7 +125,6 @@ def read_task_runs(
     after: bytes,
     limit: int,
     states: Sequence[str] = (),
-    task: str | None = None,
 ) -> list[tuple[Any, ...]]:
     """Give a page of the task runs of a flow run in the order they were made, as rows.
 
@@ -135,7 +134,6 @@ def read_task_runs(
         after: the key of the task run after which the page begins.
         limit: the most.
         states: names or types of states; any of them.
-        task: those of this task only: by its name, or by its key.
     """
     conditions: list[str] = ["t.flow_run_id = ?", "t.id > ?"]
     values: list[Any] = [flow_run_id, after]
@@ -143,16 +141,8 @@ def read_task_runs(
         condition, given = _of_states(states, "t")
         conditions.append(condition)
         values += given
-    if task is not None:
-        conditions.append("(t.task_key = ? or t.task_key like ? escape '!' or t.name = ?)")
-        values += [task, f"%.{_literal(task)}", task]
     statement = _TASK_RUNS.format(conditions=" and ".join(conditions))
     return store.read(statement, (*values, limit))
-
-
-def _literal(text: str) -> str:
-    """Give a text as `like` takes it to mean itself."""
-    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
 def read_flows(
