@@ -12,6 +12,7 @@ import typer
 
 from penstock.cli.flow_run_commands import JsonOption, flow_run_app
 from penstock.cli.limit_commands import global_limit_app, limit_app
+from penstock.cli.task_run_commands import flow_app, task_run_app
 
 # Plain help: drawn with rich's panels it takes twice as long to show.
 app = typer.Typer(
@@ -29,6 +30,8 @@ graph_app = typer.Typer(
     help="Look at flows that are declared as graphs.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(flow_run_app, name="flow-run")
+app.add_typer(task_run_app, name="task-run")
+app.add_typer(flow_app, name="flow")
 app.add_typer(graph_app, name="graph")
 app.add_typer(db_app, name="db")
 app.add_typer(limit_app, name="concurrency-limit")
@@ -288,6 +291,30 @@ def recover(
     from penstock.cli.recovering import recover_runs
 
     return recover_runs(watch=watch, limit=limit, dry_run=dry_run, as_json=json)
+
+
+@app.command()
+def new(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="What the project and its flow are called.", show_default=False
+        ),
+    ],
+    path: Annotated[
+        str | None,
+        typer.Option(
+            "--path",
+            metavar="FOLDER",
+            help="The folder to make; NAME by default.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Make a small project: a flow, a test of it, and what packaging needs."""
+    from penstock.cli.creating import create_project
+
+    create_project(name, path)
 
 
 @app.command()

@@ -83,8 +83,8 @@ class Recorder:
     """Keeps the ledger of a simulation, and looks at the store when there is something to see.
 
     `late` are the processes whose runs others have gone on with while they stood still: what they
-    have begun they may execute, but nothing of it may be written. With `needs_results` off, nothing
-    that has completed may be executed again, whether its result was recorded or not.
+    have begun they may execute, but nothing of it may be written. With `needs_results` off, what
+    has completed may not be executed again, whether its result was recorded or not.
     """
 
     def __init__(self, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""What pytest offers where penstock is installed: `penstock_store`, `virtual_clock`, `crash_sweep`.
+"""What pytest offers beside penstock: `penstock_store`, `virtual_clock`, `crash_sweep`.
 
 pytest imports this module in every test run. It imports nothing of penstock's before a test asks
 for a fixture.

@@ -61,7 +61,7 @@ class Sweep:
         return "\n".join(lines)
 
 
-def crash_sweep(
+def crash_sweep(  # noqa: PLR0913 - all but two are options of the sweep
     flow: Any,
     parameters: Mapping[str, Any] | None = None,
     *,
