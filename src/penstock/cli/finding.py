@@ -1,4 +1,4 @@
-"""The flow run that somebody means: by its id, the beginning of it, its name, or `-`."""
+"""The run that somebody means: by its id, the beginning of it, its name, or `-`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from penstock.cli.failing import CommandError
 from penstock.ids import id_from_bytes
+from penstock.store import listing
 from penstock.store import statements as sql
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def find_flow_run(store: Store, reference: str) -> UUID:
     if len(found) == 1:
         return next(iter(found))
     if found:
-        raise _ambiguous(reference, found)
+        raise _ambiguous(reference, found, "flow")
     raise _unknown(store, reference, digits)
 
 
@@ -61,12 +62,12 @@ def _latest(store: Store) -> UUID:
     return id_from_bytes(rows[0][0])
 
 
-def _ambiguous(reference: str, found: dict[UUID, str]) -> CommandError:
+def _ambiguous(reference: str, found: dict[UUID, str], kind: str) -> CommandError:
     listed = ", ".join(f"{run_id} ({name})" for run_id, name in found.items())
     more = ", ..." if len(found) >= _SHOWN_LIMIT else ""
     return CommandError(
-        f"{reference!r} may be each of several flow runs: {listed}{more}.\nGive the id of the one"
-        " you mean, or as much of it as no other begins with."
+        f"{reference!r} may be each of several {kind} runs: {listed}{more}.\nGive the id of"
+        " the one you mean, or as much of it as no other begins with."
     )
 
 
@@ -79,3 +80,37 @@ def _unknown(store: Store, reference: str, digits: str) -> CommandError:
                 f"{where} It is the id of a task run of flow run {id_from_bytes(owner)}."
             )
     return CommandError(f"{where} See `penstock flow-run ls` for those that are there.")
+
+
+def find_task_run(store: Store, reference: str, flow_run: str | UUID = LATEST) -> UUID:
+    """Give the id of the task run that `reference` stands for.
+
+    Parameters:
+        store: where it is recorded.
+        reference: a whole id; or within `flow_run` the beginning of one, or a task run's name.
+        flow_run: the id of the flow run, or what stands for it; see `find_flow_run`.
+
+    Raises:
+        CommandError: there is none, or there are several.
+    """
+    digits = reference.replace("-", "")
+    is_hex = _HEX.fullmatch(reference) is not None and 0 < len(digits) <= _ID_DIGITS
+    if is_hex and len(digits) == _ID_DIGITS and store.find_flow_run_of(UUID(digits)) is not None:
+        return UUID(digits)
+    within = flow_run if isinstance(flow_run, UUID) else find_flow_run(store, flow_run)
+    found: dict[UUID, str] = {}
+    if is_hex:
+        first, last = digits.ljust(_ID_DIGITS, "0"), digits.ljust(_ID_DIGITS, "f")
+        values = (within.bytes, bytes.fromhex(first), bytes.fromhex(last), _SHOWN_LIMIT)
+        found = _as_dictionary(store.read(listing.FIND_TASK_RUNS_BETWEEN, values))
+    values = (within.bytes, reference, _SHOWN_LIMIT)
+    found |= _as_dictionary(store.read(listing.FIND_TASK_RUNS_BY_NAME, values))
+    if len(found) == 1:
+        return next(iter(found))
+    if found:
+        raise _ambiguous(reference, found, "task")
+    message = (
+        f"There is no task run {reference!r} in flow run {within}. See `penstock task-run ls"
+        f" {within}`, or give --run with the flow run to which it belongs."
+    )
+    raise CommandError(message)

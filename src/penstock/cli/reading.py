@@ -81,7 +81,7 @@ def inspect_flow_run(
         write("\nParameters\n")
         write_fields((f"  {name}", _as_text(value)) for name, value in run.parameters.items())
     write("\nStates\n")
-    write_table(("  Time", "State", "Message"), [_state_row(state) for state in run.history])
+    write_table(("  Time", "State", "Message"), [state_row(state) for state in run.history])
     if states:
         _write_states_of_task_runs(store, run.id, task_limit)
     else:
@@ -99,7 +99,7 @@ def _write_states_of_task_runs(store: Store, flow_run_id: UUID, limit: int) -> N
             write("\n... and more. Give --tasks with a greater number to see them, or --json.\n")
             return
         write(f"\nTask run {visible_line(run.name)} ({run.id})\n")
-        write_table(("  Time", "State", "Message"), [_state_row(state) for state in run.history])
+        write_table(("  Time", "State", "Message"), [state_row(state) for state in run.history])
 
 
 def _fields_of(run: FlowRun, ownership: Ownership) -> list[tuple[str, str]]:
@@ -137,7 +137,8 @@ def _as_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _state_row(state: State) -> tuple[str, str, str]:
+def state_row(state: State) -> tuple[str, str, str]:
+    """Give a state as a row: when the run came into it, its name, its message."""
     moment = state.timestamp.astimezone()
     message = state.message or ""
     scheduled = state.state_details.scheduled_time

@@ -42,7 +42,9 @@ where flow_id in ({places}) group by flow_id, state_type"""
 _NEWEST_OF_FLOW = "select id from flow_run where flow_id = ? order by id desc limit 1"
 _FLOWS = """select id, name, tags, created from flow where name > ? order by name limit ?"""
 
-# The task runs of a page by name or by id's beginning, within a flow run.
+READ_TASK_RUN_NAME = "select name from task_run where flow_run_id = ? and id = ?"
+
+# What a shortened id, or a name, may stand for within a flow run.
 FIND_TASK_RUNS_BETWEEN = """select id, name from task_run
 where flow_run_id = ? and id between ? and ? order by id desc limit ?"""
 FIND_TASK_RUNS_BY_NAME = """select id, name from task_run
@@ -152,11 +154,22 @@ def read_flows(
     rows = store.read(_FLOWS, (after, limit))
     if not rows:
         return []
+    counts = _counts_of(store, rows)
+    return [(row, counts.get(bytes(row[0]), {}), _newest_of(store, row[0])) for row in rows]
+
+
+def read_flow(store: Store, name: str) -> tuple[tuple[Any, ...], dict[str, int], bytes | None]:
+    """Give one flow as `read_flows` does."""
+    row = store.read(sql.READ_FLOW_BY_NAME, (name,))[0]
+    return row, _counts_of(store, [row]).get(bytes(row[0]), {}), _newest_of(store, row[0])
+
+
+def _counts_of(store: Store, rows: list[tuple[Any, ...]]) -> dict[bytes, dict[str, int]]:
     statement = _COUNT_BY_FLOW.format(places=", ".join("?" * len(rows)))
     counts: dict[bytes, dict[str, int]] = {}
     for flow_id, state_type, count in store.read(statement, [row[0] for row in rows]):
         counts.setdefault(bytes(flow_id), {})[state_type or "NONE"] = count
-    return [(row, counts.get(bytes(row[0]), {}), _newest_of(store, row[0])) for row in rows]
+    return counts
 
 
 def _newest_of(store: Store, flow_id: bytes) -> bytes | None:
