@@ -21,7 +21,7 @@ def test_the_tests_of_a_new_project_pass_and_its_flow_runs(process, project, nam
     module = name.lower().replace("-", "_")
 
     tests = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "penstock.testing.pytest_plugin"],
+        [sys.executable, "-m", "pytest", "-q"],
         cwd=folder,
         capture_output=True,
         text=True,
