@@ -57,7 +57,7 @@ snippets: setup  ## every snippet of the README and the docs runs
 	$(BIN)/python tools/check_snippets.py
 
 docs: $(DOCS_STAMP)  ## build the documentation into site/, without a warning
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html; with search: $(BIN)/python -m http.server -d site"
 
 # Not part of setup: only who builds the site, or tests it, needs these.

@@ -6,6 +6,7 @@ Used by site_hooks.py, while `make docs` builds the site, and by tests/test_docs
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import re
 from typing import TYPE_CHECKING, Any
@@ -82,12 +83,31 @@ def modules_page() -> str:
 
 def module_page(module: str, purpose: str) -> str:
     """Write the page of a module, which mkdocstrings fills."""
-    names = [name for name in public_names(module) if not is_module(module, name)]
+    every = [name for name in public_names(module) if not is_module(module, name)]
+    hidden = [name for name in every if has_file(module, name)]
+    names = [name for name in every if name not in hidden]
     listed = "\n".join(f"        - {name}" for name in names) or "        []"
-    return (
+    page = (
         f"---\ntitle: {module}\n---\n\n# `{module}`\n\n{purpose[0].upper()}{purpose[1:]}.\n\n"
         f"::: {module}\n    options:\n      show_docstring_description: true\n"
         f"      members:\n{listed}\n"
+    )
+    return page + "".join(hidden_section(module, name) for name in hidden)
+
+
+def has_file(module: str, name: str) -> bool:
+    """Say whether a package has a file of a name's name."""
+    package = hasattr(importlib.import_module(module), "__path__")
+    return package and importlib.util.find_spec(f"{module}.{name}") is not None
+
+
+def hidden_section(module: str, name: str) -> str:
+    """Write the entry of a name that a file of the same name hides from who only reads files."""
+    value = getattr(importlib.import_module(module), name)
+    return (
+        f'\n<a id="{module}.{name}"></a>\n\n::: {value.__module__}.{value.__qualname__}\n'
+        "    options:\n      heading_level: 3\n      show_root_heading: true\n"
+        "      show_root_toc_entry: true\n      show_root_full_path: false\n"
     )
 
 
@@ -108,14 +128,19 @@ def commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield f"{path} {name}", command
 
 
+def all_commands() -> list[tuple[str, Any]]:
+    """Give every command of the program, by name."""
+    return sorted(commands(typer.main.get_command(app), "penstock"))
+
+
 def commands_page() -> str:
     """Write every command with its help, arguments and options."""
     head = (
         "# Every command\n\nMade of the commands themselves, as `--help` shows them. With "
         "examples and exit codes: [the command line](../command-line.md).\n"
     )
-    every = sorted(commands(typer.main.get_command(app), "penstock"))
-    return "\n".join([head, *(command_section(name, command) for name, command in every)])
+    sections = [command_section(name, command) for name, command in all_commands()]
+    return "\n".join([head, *sections])
 
 
 def command_section(name: str, command: Any) -> str:
@@ -142,10 +167,12 @@ def usage_of(parameter: Any) -> str:
 
 def value_of(parameter: Any) -> str:
     """Give the word that stands for a parameter's value."""
-    kind: str = parameter.type.name
-    return parameter.metavar or (
-        parameter.name.upper() if parameter.param_type_name == "argument" else kind.upper()
-    )
+    if parameter.metavar:
+        return parameter.metavar
+    if parameter.param_type_name == "argument":
+        return parameter.name.upper()
+    kind = parameter.type.name
+    return "NUMBER" if kind.startswith(("integer", "float")) else kind.upper()
 
 
 def longest(names: list[str]) -> str:
