@@ -15,7 +15,7 @@ from penstock.records import FlowRun
 from penstock.rules import Facts, record
 from penstock.settings import reload_settings
 from penstock.states import Running
-from penstock.store import Fence, FenceLost, get_store
+from penstock.store import Fence, FenceLost, get_store, requests
 from penstock.store import statements as sql
 from penstock.store.encoding import flow_run_insert_row
 from penstock.store.lease import is_known_here, is_owner_alive, this_process, title_of
@@ -251,3 +251,25 @@ def test_nothing_is_asked_of_a_run_that_nobody_executes(store, run):
     fence = store.claim(run.id, 15.0)
 
     assert store.commit([(RENAME, ("new", run.id.bytes))], fence) is None
+
+
+def test_many_leases_are_extended_at_once_but_no_others(store):
+    """A run that stands for this process and is executed by nobody in it is left to expire."""
+    fences: list[Fence] = []
+    for name in "abc":
+        made = FlowRun(name=name, flow_name="ingest", flow_id=store.flow_id("ingest"))
+        record(made, Running(), Facts(now=clock.now()))
+        store.commit([(sql.INSERT_FLOW_RUN, flow_run_insert_row(made))])
+        fences.append(store.claim(made.id, 1.0))
+    expiries = dict(store.read("select id, lease_expires from flow_run"))
+
+    recorded = requests.read_all(store)
+    assert set(recorded) == {fence.flow_run_id for fence in fences}
+    store.extend_leases(fences, 60.0, recorded.items())
+    later = dict(store.read("select id, lease_expires from flow_run"))
+    assert all(later[key] > expiries[key] + 30 for key in expiries)
+
+    store.extend_leases(fences[:2], 600.0, recorded.items())
+    last = dict(store.read("select id, lease_expires from flow_run"))
+    extended = {bytes(key) for key, expires in last.items() if expires > later[key]}
+    assert extended == {fence.flow_run_id for fence in fences[:2]}

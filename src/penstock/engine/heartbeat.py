@@ -92,8 +92,8 @@ class Heartbeat:
         ttl_s = get_current_settings().lease_ttl_s
         for store, owned in by_store.items():
             fences = [execution.fence for execution in owned if execution.fence is not None]
-            store.extend_leases(fences, ttl_s)
             read = requests.read_all(store) if len(owned) >= requests.MANY else None
+            store.extend_leases(fences, ttl_s, None if read is None else read.items())
             for execution in owned:
                 heed_requests(execution, read)
                 _note_running(execution)

@@ -57,6 +57,8 @@ where id = ? and fence = ?"""
 # The heartbeat: the owner still lives.
 EXTEND_LEASE = "update flow_run set lease_expires = ?, beats = 1 where id = ? and fence = ?"
 
+EXTEND_LEASES_OF_OWNER = "update flow_run set lease_expires = ? where beats > 0 and owner = ?"
+
 # Somebody else asks something of a flow run that is owned.
 ASK_OF_FLOW_RUN = "update flow_run set control = ? where id = ? and owner is not null"
 

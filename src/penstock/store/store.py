@@ -22,7 +22,7 @@ from penstock.store.sqlite import SqliteDialect
 from penstock.store.urls import is_on_server, sqlite_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from uuid import UUID
 
     from penstock.records import FlowRun, TaskRun
@@ -264,10 +264,30 @@ class Store:
         )
         raise RunOwnedElsewhere(message)
 
-    def extend_leases(self, fences: list[Fence], ttl_s: float) -> None:
-        """Say that this process still lives: extend its leases, in one transaction."""
+    def extend_leases(
+        self,
+        fences: list[Fence],
+        ttl_s: float,
+        recorded: Iterable[tuple[bytes, tuple[int | None, str | None]]] | None = None,
+    ) -> None:
+        """Say that this process still lives: extend its leases, in one transaction.
+
+        Parameters:
+            fences: those of the runs that it executes.
+            ttl_s: for how long, in seconds.
+            recorded: what the store holds of this process: ids, each with its token and its
+                request. Where that is no more than the fences, they are extended together.
+        """
         expires = clock.epoch() + ttl_s
-        rows: list[Row] = [(sql.EXTEND_LEASE, (expires, *fence)) for fence in fences]
+        known: set[Fence] = set()
+        if recorded is not None:
+            held = {Fence(key, token or 0) for key, (token, _) in recorded}
+            known = held if held and held.issubset(fences) else set()
+        rows: list[Row] = [
+            (sql.EXTEND_LEASE, (expires, *fence)) for fence in fences if fence not in known
+        ]
+        if known:
+            rows.append((sql.EXTEND_LEASES_OF_OWNER, (expires, str(this_process()))))
         self.commit(rows)
 
 
