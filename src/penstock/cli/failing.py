@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penstock.exceptions import PenstockException, PenstockSignal, ScriptError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from penstock.utilities.tracebacks import Place, folded_traceback, places_of_users
 
 EXIT_COMPLETED = 0
 EXIT_FAILED = 1
@@ -51,9 +49,7 @@ def show_tracebacks(*, wanted: bool) -> None:
 def complain(error: BaseException) -> None:
     """Say on stderr what went wrong and what to do."""
     if _Showing.tracebacks:
-        import traceback
-
-        warn("".join(traceback.format_exception(error)).rstrip())
+        warn(folded_traceback(error, whole=True))
     warn(explain(error))
 
 
@@ -99,11 +95,11 @@ def _explain_script(error: ScriptError) -> str:
     reason = f"{type(cause).__name__}: {cause}".splitlines()[0]
     hint = ""
     if isinstance(cause, SyntaxError):
-        place = (cause.filename or error.path, cause.lineno, (cause.text or "").strip())
+        place = Place(cause.filename or error.path, cause.lineno, (cause.text or "").strip())
         reason = f"{type(cause).__name__}: {cause.msg}"
     else:
-        places = list(_users_lines(cause))
-        place = places[-1] if places else (error.path, None, "")
+        places = list(places_of_users(cause))
+        place = places[-1] if places else Place(error.path, None)
     if isinstance(cause, SystemExit):
         reason = f"SystemExit: {cause.code}"
         hint = ' Put what is not to run under `if __name__ == "__main__":`.'
@@ -112,17 +108,3 @@ def _explain_script(error: ScriptError) -> str:
     file, line, text = place
     where = file if line is None else f"{file}, line {line}: {text}"
     return f"Error: The flow's file could not be imported. {where}\n{reason}.{hint}"
-
-
-def _users_lines(error: BaseException) -> Iterator[tuple[str, int | None, str]]:
-    """Give the lines of the user's own code that led to an error, the innermost last."""
-    # Imported where a file is broken: a command that works needs neither.
-    import sysconfig
-    import traceback
-
-    foreign = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
-    foreign.append(__file__.rpartition("cli")[0])
-    for frame in traceback.extract_tb(error.__traceback__):
-        is_foreign = any(frame.filename.startswith(folder) for folder in foreign if folder)
-        if not is_foreign and not frame.filename.startswith("<"):
-            yield frame.filename, frame.lineno, frame.line or ""

@@ -6,6 +6,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from penstock.settings import get_current_settings
+from penstock.utilities.tracebacks import folded_traceback
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -70,6 +73,14 @@ class PenstockFormatter(logging.Formatter):
         if self._for_flow_runs is not None and fields.get("flow_run_name") is not None:
             return self._for_flow_runs.format(record)
         return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """Format an exception; in `PENSTOCK_DEBUG_MODE` with the frames of penstock, too."""
+        _kind, error, trace = ei
+        if error is None:
+            return super().formatException(ei)
+        whole = bool(get_current_settings().values_by_name["PENSTOCK_DEBUG_MODE"])
+        return folded_traceback(error, trace, whole=whole)
 
     def formatTime(  # noqa: N802 - logging's name
         self, record: logging.LogRecord, datefmt: str | None = None

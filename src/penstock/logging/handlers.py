@@ -32,6 +32,8 @@ class StoreHandler(logging.Handler):
     record out of the store.
     """
 
+    plain = PenstockFormatter("%(message)s")
+    """What gives the text of a record where no other formatter was set."""
     is_for_runs_only = True
     """Whether a record that belongs to no run is a mistake, which is said."""
 
@@ -76,7 +78,7 @@ class StoreHandler(logging.Handler):
             if self.formatter is None and not (record.exc_info or record.stack_info):
                 message = record.getMessage()
             else:
-                message = self.format(record)
+                message = (self.formatter or self.plain).format(record)
             put_message(
                 NO_FLOW_RUN if flow_run_id is None else _bytes_of(flow_run_id),
                 None if task_run_id is None else _bytes_of(task_run_id),
