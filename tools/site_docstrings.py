@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from griffe import Object
 
 EXAMPLE = re.compile(r"^Example:$", re.MULTILINE)
+# Where a docstring says which section of the specification it follows, for who works on penstock.
+SECTION = re.compile(r" \((?:sections? )?\d+(?:\.\d+)*(?:(?:,| and) \d+(?:\.\d+)*)*\)(?=\.)")
 
 
 class Plural(Extension):
@@ -23,4 +25,5 @@ class Plural(Extension):
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Change the docstring of what was read."""
         if obj.docstring is not None:
-            obj.docstring.value = EXAMPLE.sub("Examples:", obj.docstring.value)
+            text = EXAMPLE.sub("Examples:", obj.docstring.value)
+            obj.docstring.value = SECTION.sub("", text)
