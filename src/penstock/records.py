@@ -16,6 +16,9 @@ from penstock import clock
 from penstock.ids import new_id
 from penstock.states import State, StateType
 
+EXECUTE_AGAIN = b"again:"
+"""How the fingerprint begins of a task run that is to be executed again, as no call's does."""
+
 
 class Flow(msgspec.Struct, kw_only=True):
     """A flow that was run at least once, known by its name."""

@@ -155,16 +155,73 @@ def resume_run(
     input_json: Annotated[
         str | None, typer.Option(metavar="JSON", help="The same, as one JSON object.")
     ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what would be executed, and why.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> int:
     """Go on with a run that is paused, or that did not complete.
 
     A run that is paused in a process goes on there. Any other is executed here, but for its
     completed tasks; the exit codes are those of `penstock run`. A run that waits for input says
     in `penstock flow-run inspect` what it wants.
+
+    Example: penstock flow-run resume - --plan
     """
+    if plan:
+        from penstock.cli.planning import show_plan
+
+        return show_plan(flow_run, as_json=json)
     from penstock.cli.running import resume_flow_run
 
     return resume_flow_run(flow_run, input, input_json)
+
+
+@flow_run_app.command("retry")
+def retry_run(
+    flow_run: RunArgument,
+    *,
+    from_task: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TASK",
+            help="Execute again from this task on: its function's name, or a task run's.",
+            show_default=False,
+        ),
+    ] = None,
+) -> int:
+    """Execute a run again: what did not complete, or all from a task on.
+
+    The exit codes are those of `penstock run`.
+
+    Example: penstock flow-run retry - --from summarize
+    """
+    from penstock.cli.retrying import retry_flow_run
+
+    return retry_flow_run(flow_run, from_task)
+
+
+@flow_run_app.command("delete")
+def delete_runs(
+    flow_runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Their ids, the beginnings of them, their names, or - for the latest run.",
+            show_default=False,
+        ),
+    ],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete flow runs with their task runs, logs, inputs and cache entries, after asking.
+
+    Example: penstock flow-run delete 0190a 0190b --yes
+    """
+    from penstock.cli.deleting import delete_flow_runs
+
+    delete_flow_runs(flow_runs, is_confirmed=yes)
 
 
 @flow_run_app.command("pause")

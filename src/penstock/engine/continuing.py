@@ -12,6 +12,7 @@ from penstock.engine.flow_transitions import propose
 from penstock.engine.links import link_result
 from penstock.engine.resting import wait_for_resume
 from penstock.exceptions import PausedRun
+from penstock.records import EXECUTE_AGAIN
 from penstock.rules import Facts, record, state_for_parent_task
 from penstock.states import (
     Cancelled,
@@ -113,9 +114,13 @@ def _meet_recorded(call: FlowCall, recorded: TaskRun) -> Steps[State | None]:
     runs: list[FlowRun] = yield Read(lambda: store.read_subflow_runs(recorded.id))
     latest = runs[0] if runs else None
     if recorded.fingerprint != dummy.fingerprint:
-        call.logger().warning(
-            "Subflow %r is executed again: its inputs differ from those recorded.", call.flow.name
-        )
+        if (recorded.fingerprint or b"").startswith(EXECUTE_AGAIN):
+            call.logger().info("Subflow %r is executed again, as was asked.", call.flow.name)
+        else:
+            call.logger().warning(
+                "Subflow %r is executed again: its inputs differ from those recorded.",
+                call.flow.name,
+            )
         return None
     recorded.task_inputs = dummy.task_inputs
     call.dummy = recorded

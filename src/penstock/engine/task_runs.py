@@ -20,6 +20,7 @@ from penstock.engine.task_transitions import (
 )
 from penstock.exceptions import Abort, CancelledRun, Pause, PenstockException, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
+from penstock.records import EXECUTE_AGAIN
 from penstock.results import BaseResult, UnknownResult
 from penstock.states import (
     Cancelled,
@@ -278,6 +279,9 @@ def _adopt_recorded(call: TaskCall) -> State | None:
         _link_recorded(call, state)
         return state
     if is_done:
+        if (recorded.fingerprint or b"").startswith(EXECUTE_AGAIN):
+            call.logger().info("Task run %r is executed again, as was asked.", run.name)
+            return None
         call.logger().warning(
             "Task run %r is executed again: its inputs differ from those recorded.", run.name
         )
