@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,86 @@ def test_the_moves_are_those_of_the_rules():
     assert shown.strip() == expected, f"put this between the marks:\n\n{expected}"
 
 
+# -- coming from elsewhere ------------------------------------------------------------------------
+
+SURFACE = """
+prefect: flow task Flow Task State tags unmapped allow_failure get_client get_run_logger serve
+    deploy pause_flow_run resume_flow_run suspend_flow_run runtime Manifest
+flows: load_flow_from_entrypoint load_flow_from_script load_flows_from_script select_flow
+tasks: task_input_hash exponential_backoff
+engine: enter_flow_run_engine_from_flow_call enter_flow_run_engine_from_subprocess
+    create_then_begin_flow_run begin_flow_run create_and_begin_subflow_run orchestrate_flow_run
+    enter_task_run_engine begin_task_map begin_task_run orchestrate_task_run
+    report_flow_run_crashes report_task_run_crashes retrieve_flow_then_begin_flow_run
+states: State StateType Scheduled Completed Running Failed Crashed Cancelling Cancelled Pending
+    Paused Suspended AwaitingRetry Retrying Late StateGroup is_state is_state_iterable
+    get_state_exception raise_state_exception return_value_to_state exception_to_failed_state
+    exception_to_crashed_state format_exception
+futures: PrefectFuture resolve_futures_to_data resolve_futures_to_states call_repr
+task_runners: BaseTaskRunner SequentialTaskRunner ConcurrentTaskRunner TaskConcurrencyType
+    DaskTaskRunner RayTaskRunner
+context: FlowRunContext TaskRunContext TagsContext SettingsContext get_run_context
+    get_settings_context use_profile
+runtime: flow_run task_run deployment
+results: ResultFactory PersistedResult UnpersistedResult LiteralResult UnknownResult
+    PersistedResultBlob
+serializers: Serializer PickleSerializer JSONSerializer CompressedSerializer
+    CompressedPickleSerializer CompressedJSONSerializer
+filesystems: LocalFileSystem RemoteFileSystem S3 GCS Azure SMB GitHub
+input: RunInput RunInputMetadata send_input receive_input create_flow_run_input
+    read_flow_run_input filter_flow_run_input delete_flow_run_input keyset_from_base_key
+logging: get_logger LogEavesdropper flow_run_logger task_run_logger disable_run_logger
+    disable_logger patch_print print_as_log
+annotations: quote Quote BaseAnnotation NotSet
+utilities: visit_collection isiterable AutoEnum get_call_parameters parameter_schema
+    sync_compatible run_sync_in_worker_thread hash_objects file_hash
+deployments: run_deployment Deployment RunnerDeployment DeploymentImage EntrypointType
+    IntervalSchedule CronSchedule RRuleSchedule
+workers: Runner BaseWorker BaseJobConfiguration BaseWorkerResult ProcessWorker TaskServer
+others: wait_for_flow_run artifacts variables concurrency rate_limit emit_event Event Automation
+    Block JSON String DateTime Secret SlackWebhook SecretDict PrefectClient FlowRun TaskRun
+    StateDetails TaskRunResult FlowRunFilter FlowRunSort temporary_settings PrefectException
+    prefect_test_harness exceptions_equal assert_does_not_warn mock_anyio_sleep
+    TaskRunnerStandardTestSuite
+"""
+"""The names that programs import, by what they are for."""
+
+
+def test_the_guide_says_of_every_name_what_became_of_it():
+    text = (DOCS / "migrating.md").read_text()
+    imported = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    elsewhere = "\n".join(line for line in text.splitlines() if line.startswith("| "))
+    names = [name for name in SURFACE.split() if not name.endswith(":")]
+    known = set(re.findall(r"\w+", imported + elsewhere))
+
+    assert [name for name in names if name not in known] == []
+
+
+def test_what_the_guide_says_is_not_there_is_not_there():
+    rows = section((DOCS / "migrating.md").read_text(), "What is not there").splitlines()
+    for row in rows:
+        cell = row.split("|")[1] if row.startswith("| `prefect.") else ""
+        module = None
+        for path in re.findall(r"`([\w.]+)`", cell):
+            if path.startswith("prefect."):
+                module, _, name = path.replace("prefect.", "penstock.", 1).rpartition(".")
+                assert not is_there(module, name) or is_a_module(f"{module}.{name}"), path
+                module = f"{module}.{name}"
+            elif module:
+                assert not is_there(module, path), f"{module}.{path}"
+
+
+def is_a_module(path: str) -> bool:
+    try:
+        return importlib.util.find_spec(path) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def is_there(module: str, name: str) -> bool:
+    return is_a_module(module) and hasattr(importlib.import_module(module), name)
+
+
 # -- the pages ------------------------------------------------------------------------------------
 
 
@@ -210,7 +292,8 @@ def test_every_page_is_reached_from_the_index():
     linked = set(LINK.findall((DOCS / "index.md").read_text()))
     listed = set(LINK.findall((DOCS / "decisions" / "README.md").read_text()))
 
-    assert {page.name for page in DOCS.glob("*.md")} - {"index.md"} <= linked
+    pages = [*DOCS.glob("*.md"), *DOCS.glob("tutorial/*.md"), *DOCS.glob("how-to/*.md")]
+    assert {page.relative_to(DOCS).as_posix() for page in pages} - {"index.md"} <= linked
     assert {page.name for page in (DOCS / "decisions").glob("*.md")} - {"README.md"} <= listed
 
 
