@@ -192,3 +192,30 @@ def test_a_flow_that_is_not_there(penstock):
     ended = penstock("flow", "inspect", "sum")
     assert ended.code == 2
     assert "Did you mean 'sums'?" in ended.err
+
+
+def test_a_cached_run_has_the_name_of_its_task(penstock):
+    @task(
+        cache_key_fn=lambda context, parameters: f"key {parameters['x']}", task_run_name="of {x}"
+    )
+    def cached(x):
+        return x
+
+    @flow
+    def twice():
+        cached(1)
+        cached(1)
+
+    run(twice)
+
+    listed = penstock("task-run", "ls", "-", "--json").objects
+    assert [(each["name"], each["state_name"]) for each in listed] == [
+        ("of 1", "Completed"),
+        ("of 1", "Cached"),
+    ]
+
+
+def test_the_version(penstock):
+    from penstock import __version__
+
+    assert penstock("--version").out == f"penstock {__version__}\n"

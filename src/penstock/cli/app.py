@@ -12,6 +12,7 @@ import typer
 
 from penstock.cli.flow_run_commands import JsonOption, flow_run_app
 from penstock.cli.limit_commands import global_limit_app, limit_app
+from penstock.cli.run_command import run
 from penstock.cli.task_run_commands import flow_app, task_run_app
 
 # Plain help: drawn with rich's panels it takes twice as long to show.
@@ -38,50 +39,36 @@ app.add_typer(limit_app, name="concurrency-limit")
 app.add_typer(global_limit_app, name="global-concurrency-limit")
 
 
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        from penstock import __version__
+
+        typer.echo(f"penstock {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def begin(
     *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version, and end."
+        ),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error; fits anywhere.")
     ] = False,
 ) -> None:
     """Python workflows that finish: run flows, look at their runs, go on with them."""
+    del version  # seen to by its callback
     del debug  # taken out of the arguments before they come here
     from penstock.cli.notices import report_settings
 
     report_settings()
 
 
-@app.command()
-def run(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="PATH",
-            help="A Python file or a module; with :FLOW after it where it has several flows.",
-            show_default=False,
-        ),
-    ],
-    param: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--param",
-            "-p",
-            metavar="NAME=VALUE",
-            help="A parameter of the flow; JSON where the flow takes that, else text. Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-) -> int:
-    """Run a flow here, and say how it ended.
-
-    The exit code is 0 if the run completed, 1 if it failed, 2 if it could not begin, 3 if it
-    crashed, 4 if it was cancelled, and 5 if it is paused. Ctrl-C and SIGTERM make the run crash,
-    and end this command as they end any other.
-    """
-    from penstock.cli.running import run_flow
-
-    return run_flow(target, param or [])
+app.command()(run)
 
 
 @graph_app.command("show")

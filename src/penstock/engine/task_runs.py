@@ -150,7 +150,7 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
     if state.type is not _RUNNING:
         return state
     execution.in_flight.add(run)
-    if task.task_run_name is not None:
+    if task.task_run_name is not None and run.cache_key is None:
         yield from _rename(call, context, parameters)
     while state.type is _RUNNING:
         outcome = yield Invoke(_call_of(call, context, parameters))
@@ -172,6 +172,9 @@ def _begin(call: TaskCall, context: TaskRunContext) -> Steps[State]:
         except Exception as error:  # noqa: BLE001 - a user's function: it fails, it does not crash
             yield from propose(call, Running())
             return (yield from _finish(call, context, Outcome(error=error), has_key=False))
+    if details is not None and task.task_run_name is not None:
+        # Before it is known whether it is Cached: such a run has its name, too.
+        yield from _rename(call, context, context.parameters)
     if task.persist_result is not False and _was_completed_by_hand(run):
         # Without a result: it is not to be executed again.
         return (yield from propose(call, Completed(data=UnknownResult()), force=True))
