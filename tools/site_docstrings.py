@@ -1,7 +1,8 @@
-"""What griffe is told while it reads the docstrings for the site: an `Example:` is one of code.
+"""What griffe is told while it reads the docstrings for the site.
 
-Named in mkdocs.yml. griffe knows the section by its plural; `Example:` it takes for a paragraph,
-in which `>>>` would be a quotation.
+Named in mkdocs.yml. griffe knows the section of examples by its plural; `Example:` it takes for a
+paragraph, in which `>>>` would be a quotation. Numbers of sections are left out: readers of the
+site do not have what they number.
 """
 
 from __future__ import annotations
