@@ -85,7 +85,7 @@ def test_a_graph_of_a_file_runs(write, penstock, latest):
     assert "n=[1, 2] name='Ada' day=None" in ended.out
     assert re.match(
         r"Flow run '[\w-]+' \([0-9a-f-]{36}\) of flow 'orders' ended in state Completed after ",
-        ended.out.splitlines()[-1],
+        ended.out.splitlines()[-2],
     )
     assert latest()["id"] in ended.out
     assert latest()["parameters"]["n"] == [1, 2]

@@ -61,7 +61,8 @@ def test_the_one_flow_of_a_file_runs(write, penstock, latest):
 
     assert ended.code == 0
     assert "the result is 2\n" in ended.out
-    last = ended.out.splitlines()[-1]
+    last, counts = ended.out.splitlines()[-2:]
+    assert counts == "Task runs: 2 Completed"
     assert re.match(
         r"Flow run '[\w-]+' \([0-9a-f-]{36}\) of flow 'main' ended in state Comp", last
     )
@@ -145,9 +146,10 @@ def test_a_message_of_several_lines_is_one_in_the_report(write, penstock):
 
     ended = penstock("run", "flows.py:fails")
 
-    first, second = ended.out.splitlines()
+    first, second, third = ended.out.splitlines()
     assert first.endswith("ValueError: no such luck, not today")
-    assert second.startswith("Go on with it: penstock flow-run resume ")
+    assert second == r"""  flows.py, line 14: raise ValueError("no such luck,\nnot today")"""
+    assert third.startswith("Go on with it: penstock flow-run resume ")
 
 
 @pytest.mark.parametrize("target", ["flows.py:Holder.held", "flows.py:made", "flows:made"])
@@ -290,16 +292,15 @@ def test_parameters_that_are_missing(write, penstock):
     )
 
 
-def test_a_value_that_does_not_fit_makes_a_failed_run(write, penstock, latest):
+def test_a_value_that_does_not_fit_is_told_before_there_is_a_run(write, penstock):
     write("flows.py", TYPED)
 
     ended = penstock("run", "flows.py:main", *given("number=many"))
 
-    assert ended.code == 1
-    assert "number: Input should be a valid integer" in ended.out
-    assert "flow-run resume" not in ended.out
-    assert latest()["state_type"] == "FAILED"
-    assert latest()["parameters"]["number"] == "many"
+    assert ended.code == 2
+    assert "number: Input should be a valid integer" in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert penstock("flow-run", "ls", "--json").objects == []
 
 
 # -- what cannot be run ---------------------------------------------------------------------------

@@ -73,11 +73,23 @@ def write_json(objects: Iterable[dict[str, Any]]) -> None:
     separator = "\n"
     write("[")
     for each in objects:
-        text = json.dumps(_finite(each), indent=2, ensure_ascii=not _is_utf8(), allow_nan=False)
-        indented = text.replace("\n", "\n  ")
+        indented = _as_json(each).replace("\n", "\n  ")
         write(f"{separator}  {indented}")
         separator = ",\n"
     write("]\n" if separator == "\n" else "\n]\n")
+
+
+def write_document(document: dict[str, Any]) -> None:
+    """Write one object as JSON; see `write_json`.
+
+    Raises:
+        OutputClosed: nobody reads it any more.
+    """
+    write(f"{_as_json(document)}\n")
+
+
+def _as_json(document: dict[str, Any]) -> str:
+    return json.dumps(_finite(document), indent=2, ensure_ascii=not _is_utf8(), allow_nan=False)
 
 
 def _is_utf8() -> bool:

@@ -12,24 +12,28 @@ from penstock.cli.failing import (
     EXIT_CANCELLED,
     EXIT_COMPLETED,
     EXIT_CRASHED,
-    EXIT_FAILED,
-    EXIT_PAUSED,
     CommandError,
     EndedBySignal,
     complain,
 )
 from penstock.cli.finding import find_flow_run
 from penstock.cli.inputs import input_of
-from penstock.cli.output import duration, write
+from penstock.cli.output import write
 from penstock.cli.ownership import ownership_of
-from penstock.cli.parameters import bind_parameters, graph_parameters
+from penstock.cli.parameters import bind_parameters, graph_parameters, values_in
+from penstock.cli.reporting import exit_code_of, report, report_as_json
+from penstock.cli.reporting import title_of_run as _title
+from penstock.cli.runners import runner_of
+from penstock.cli.showing import RunOptions, shown_as
 from penstock.cli.targets import load_target
+from penstock.context import tags
 from penstock.engine import enter_flow_run_engine_from_flow_call
 from penstock.engine.executing import refuse_to_execute
 from penstock.engine.pausing import resume_from_outside
 from penstock.engine.termination import capture_signals
 from penstock.exceptions import (
     Abort,
+    MissingResult,
     ObjectNotFound,
     RunOwnedElsewhere,
     StoreError,
@@ -37,7 +41,7 @@ from penstock.exceptions import (
 )
 from penstock.ids import id_from_bytes, new_id
 from penstock.loading import load_flow_of_run
-from penstock.states import StateType
+from penstock.states import State, StateType
 from penstock.store import get_store
 
 if TYPE_CHECKING:
@@ -48,22 +52,23 @@ if TYPE_CHECKING:
     from penstock.records import FlowRun
     from penstock.store import Store
 
-_EXIT_CODES = {
-    StateType.COMPLETED: EXIT_COMPLETED,
-    StateType.FAILED: EXIT_FAILED,
-    StateType.CRASHED: EXIT_CRASHED,
-    StateType.CANCELLED: EXIT_CANCELLED,
-    StateType.CANCELLING: EXIT_CANCELLED,
-    StateType.PAUSED: EXIT_PAUSED,
-}
 
-
-def run_flow(target: str, assignments: Sequence[str]) -> int:
+def run_flow(
+    target: str,
+    assignments: Sequence[str],
+    params_json: str | None = None,
+    params_file: str | None = None,
+    options: RunOptions | None = None,
+) -> int:
     """Run the flow of a file or module.
 
     Parameters:
         target: see `load_target`.
-        assignments: its parameters, as `name=value`.
+        assignments: its parameters, as `name=value`; they go before those of `params_json`, and
+            these before those of `params_file`.
+        params_json: parameters as a JSON object.
+        params_file: the path of a file with parameters, JSON or TOML.
+        options: how to run it, and what to show.
 
     Returns:
         The exit code for the state in which the run ended.
@@ -72,21 +77,42 @@ def run_flow(target: str, assignments: Sequence[str]) -> int:
         CommandError: what was typed does not fit.
         EndedBySignal: the run was interrupted.
     """
-    flow = load_target(target)
+    options = options or RunOptions()
+    options.refuse_contradictions()
+    runner = None if options.runner is None else runner_of(options.runner)
+    values = values_in(params_json, params_file)
+    flow = load_target(target, may_ask=True)
     run_id = new_id()
     if flow.is_graph:
-        values = graph_parameters(flow, assignments)
-        return _execute(run_id, lambda: _run_graph(flow, values, run_id))
-    parameters = bind_parameters(flow, assignments)
+        given = graph_parameters(flow, assignments, values)
+        return _execute(run_id, lambda: _run_graph(flow, given, run_id, options, runner), options)
+    parameters = bind_parameters(flow, assignments, values)
+    changes: dict[str, Any] = {}
+    if options.name is not None:
+        changes["flow_run_name"] = options.name.replace("{", "{{").replace("}", "}}")
+    if runner is not None:
+        changes["task_runner"] = runner
+    chosen = flow.with_options(**changes) if changes else flow
     return _execute(
         run_id,
-        lambda: enter_flow_run_engine_from_flow_call(flow, parameters, None, "state", run_id),
+        lambda: enter_flow_run_engine_from_flow_call(chosen, parameters, None, "state", run_id),
+        options,
     )
 
 
-def _run_graph(flow: Any, parameters: dict[str, Any], run_id: UUID) -> None:
+def _run_graph(
+    flow: Any, parameters: dict[str, Any], run_id: UUID, options: RunOptions, runner: Any
+) -> None:
     """Run a graph once, now, whatever its schedule says."""
-    flow.run(parameters=parameters, run_on_schedule=False, flow_run_id=str(run_id))
+    more: dict[str, Any] = {}
+    if options.name is not None:
+        more["flow_run_name"] = options.name.replace("{", "{{").replace("}", "}}")
+    if runner is not None:
+        # Here, as a decorated flow's run needs nothing of graphs.
+        from penstock.graph.executors import TaskRunnerExecutor
+
+        more["executor"] = TaskRunnerExecutor(runner)
+    flow.run(parameters=parameters, run_on_schedule=False, flow_run_id=str(run_id), **more)
 
 
 def resume_flow_run(
@@ -184,14 +210,17 @@ def _refuse_subflow(store: Store, run: FlowRun) -> None:
         raise CommandError(message)
 
 
-def _execute(run_id: UUID, work: Callable[[], Any]) -> int:
+def _execute(run_id: UUID, work: Callable[[], Any], options: RunOptions | None = None) -> int:
     """Execute a flow run and report how it ended, however that was."""
+    options = options or RunOptions()
     interrupted = False
+    answer: Any = None
     with _termination_noted() as signals:
         try:
-            answer = work()
-            if isinstance(answer, Coroutine):
-                _await(cast("Coroutine[Any, Any, Any]", answer))
+            with shown_as(options), tags(*options.tags):
+                answer = work()
+                if isinstance(answer, Coroutine):
+                    answer = _await(cast("Coroutine[Any, Any, Any]", answer))
         except RunOwnedElsewhere:
             raise
         except BaseException as error:  # noqa: BLE001 - reported; what was not recorded is raised
@@ -201,23 +230,36 @@ def _execute(run_id: UUID, work: Callable[[], Any]) -> int:
             if isinstance(error, (Exception, Abort)) and not signals:
                 complain(error)
     run = get_store().read_flow_run(run_id)
-    _report(run)
+    if options.as_json:
+        report_as_json(get_store(), run, _result_of(answer))
+    else:
+        report(get_store(), run, quiet=options.quiet)
     if signals or interrupted:
         raise EndedBySignal(signals[0] if signals else signal.SIGINT)
-    return _EXIT_CODES.get(run.state_type or StateType.CRASHED, EXIT_CRASHED)
+    return exit_code_of(run)
 
 
-def _await(run: Coroutine[Any, Any, Any]) -> None:
+def _result_of(answer: Any) -> Any:
+    """Give what the flow returned, if it completed and returned anything."""
+    if not isinstance(answer, State) or not answer.is_completed():
+        return None
+    try:
+        return answer.result(raise_on_failure=False)
+    except MissingResult:
+        return None
+
+
+def _await(run: Coroutine[Any, Any, Any]) -> Any:
     # Asynchronous flows alone need asyncio, which takes five bare starts to import.
     import asyncio
 
-    async def with_interrupts() -> None:
+    async def with_interrupts() -> Any:
         if threading.current_thread() is threading.main_thread():
             # asyncio would only cancel: Ctrl-C is to stop a task that blocks the loop, too.
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        await run
+        return await run
 
-    asyncio.run(with_interrupts())
+    return asyncio.run(with_interrupts())
 
 
 @contextmanager
@@ -262,19 +304,3 @@ def _end_without_record(error: BaseException) -> int:
         raise error
     complain(error)
     return EXIT_CRASHED
-
-
-def _title(run: FlowRun) -> str:
-    return f"Flow run {run.name!r} ({run.id})"
-
-
-def _report(run: FlowRun) -> None:
-    """Say in which state a run ended, and which command goes on from there."""
-    state = run.state
-    name = "no state" if state is None else state.name
-    took = f" after {duration(run.run_time_s)}" if run.start_time is not None else ""
-    message = "" if state is None or not state.message else f": {' '.join(state.message.split())}"
-    write(f"{_title(run)} of flow {run.flow_name!r} ended in state {name}{took}{message}\n")
-    if state is None or state.is_completed() or state.is_cancelled() or run.start_time is None:
-        return
-    write(f"Go on with it: penstock flow-run resume {run.id}\n")
