@@ -159,6 +159,17 @@ def test_what_depends_on_the_task_is_executed_again_and_the_rest_is_not(penstock
     assert penstock("db", "check").code == 0
 
 
+def test_the_name_of_a_task_run_means_the_latest_execution(penstock, ledger, project):
+    run_id = completed(penstock, project)
+    assert penstock("flow-run", "retry", run_id, "--from", "last").code == 0
+    listed = penstock("task-run", "ls", run_id, "--task", "last", "--json").objects
+
+    (meant,) = penstock("task-run", "inspect", "last-0", "--run", run_id, "--json").objects
+
+    assert len(listed) == 2
+    assert meant["id"] == listed[-1]["id"]
+
+
 def test_a_retry_that_is_killed_goes_on_where_it_was(penstock, ledger, project, started, process):
     run_id = completed(penstock, project)
     ledger()

@@ -104,7 +104,11 @@ def find_task_run(store: Store, reference: str, flow_run: str | UUID = LATEST) -
         values = (within.bytes, bytes.fromhex(first), bytes.fromhex(last), _SHOWN_LIMIT)
         found = _as_dictionary(store.read(listing.FIND_TASK_RUNS_BETWEEN, values))
     values = (within.bytes, reference, _SHOWN_LIMIT)
-    found |= _as_dictionary(store.read(listing.FIND_TASK_RUNS_BY_NAME, values))
+    # Of a call that was executed again, the newest: they come first.
+    named: dict[tuple[str, str], tuple[bytes, str]] = {}
+    for key, name, task_key, dynamic_key in store.read(listing.FIND_TASK_RUNS_BY_NAME, values):
+        named.setdefault((task_key, dynamic_key), (key, name))
+    found |= _as_dictionary(list(named.values()))
     if len(found) == 1:
         return next(iter(found))
     if found:

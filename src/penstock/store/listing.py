@@ -47,7 +47,7 @@ READ_TASK_RUN_NAME = "select name from task_run where flow_run_id = ? and id = ?
 # What a shortened id, or a name, may stand for within a flow run.
 FIND_TASK_RUNS_BETWEEN = """select id, name from task_run
 where flow_run_id = ? and id between ? and ? order by id desc limit ?"""
-FIND_TASK_RUNS_BY_NAME = """select id, name from task_run
+FIND_TASK_RUNS_BY_NAME = """select id, name, task_key, dynamic_key from task_run
 where flow_run_id = ? and name = ? order by id desc limit ?"""
 
 
