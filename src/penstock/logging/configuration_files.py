@@ -39,7 +39,7 @@ def load_file(settings: Settings) -> dict[str, Any] | None:
     path: Path = settings.values_by_name["PENSTOCK_LOGGING_SETTINGS_PATH"]
     try:
         text = path.read_text("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if "PENSTOCK_LOGGING_SETTINGS_PATH" not in settings.given:
             return None
         raise _unreadable(path, "there is no such file") from None
