@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from penstock.exceptions import PenstockException, PenstockSignal, ScriptError
-from penstock.utilities.tracebacks import Place, folded_traceback, places_of_users
+from penstock.utilities.tracebacks import Place, folded_traceback, places_of_users, unfold
 
 EXIT_COMPLETED = 0
 EXIT_FAILED = 1
@@ -42,8 +42,9 @@ class _Showing:
 
 
 def show_tracebacks(*, wanted: bool) -> None:
-    """Say whether `complain` is to show tracebacks from now on."""
+    """Say whether `complain` is to show tracebacks from now on, and all tracebacks be whole."""
     _Showing.tracebacks = wanted
+    unfold(wanted=wanted)
 
 
 def complain(error: BaseException) -> None:

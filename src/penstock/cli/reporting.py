@@ -76,7 +76,9 @@ def report(store: Store, run: FlowRun, *, quiet: bool = False) -> None:
     name = "no state" if state is None else state.name
     took = f" after {duration(run.run_time_s)}" if run.start_time is not None else ""
     message = f": {visible_line(state.message)}" if state is not None and state.message else ""
-    write(f"{title_of_run(run)} of flow {run.flow_name!r} ended in state {name}{took}{message}\n")
+    rests = state is not None and (state.is_final() or state.is_paused() or state.is_scheduled())
+    deed = "ended" if rests else "was left"
+    write(f"{title_of_run(run)} of flow {run.flow_name!r} {deed} in state {name}{took}{message}\n")
     counts = _counts(store, run.id)
     if counts:
         write(f"Task runs: {', '.join(f'{n} {name}' for name, n in counts.items())}\n")

@@ -21,6 +21,17 @@ _HOME = str(Path(__file__).parents[1]) + os.sep
 _PLACE = r'(?m)^[\s|+]*File "(?P<file>.+)", line (?P<line>\d+)(?:, in .+)?$'
 
 
+class _Folding:
+    """Whether penstock's frames are left out: not with `--debug`."""
+
+    is_off = False
+
+
+def unfold(*, wanted: bool) -> None:
+    """Say whether tracebacks are to be whole from now on, whoever formats them."""
+    _Folding.is_off = wanted
+
+
 class Place(NamedTuple):
     """A line of somebody's code."""
 
@@ -53,7 +64,7 @@ def folded_traceback(
     from traceback import TracebackException
 
     told = TracebackException(type(error), error, trace or error.__traceback__)
-    if not whole:
+    if not whole and not _Folding.is_off:
         _fold(told, error)
     return "".join(told.format()).rstrip("\n")
 
