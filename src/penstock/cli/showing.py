@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from penstock.cli.failing import CommandError
+from penstock.cli.live import live_display
 from penstock.logging.configuration import setup_logging
 from penstock.logging.handlers import ConsoleHandler
 
@@ -52,7 +53,8 @@ def shown_as(options: RunOptions) -> Generator[None]:
         options: `as_json` keeps stdout for what the command prints at the end; `quiet` keeps back
             the logs that are no errors, which are recorded all the same.
     """
-    with _logs_kept_back(wanted=options.quiet):
+    is_live = not (options.as_json or options.quiet or options.watch)
+    with _logs_kept_back(wanted=options.quiet), live_display(wanted=is_live):
         if options.as_json:
             with redirect_stdout(sys.stderr):
                 yield
