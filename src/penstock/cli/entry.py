@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - every error ends here, as lines on stderr
         complain(error)
         return EXIT_USAGE
+    finally:
+        show_tracebacks(wanted=False)
 
 
 def _run(arguments: list[str]) -> int:
