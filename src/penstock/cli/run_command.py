@@ -9,7 +9,7 @@ import typer
 _Target = Annotated[
     str,
     typer.Argument(
-        metavar="PATH[:FLOW]",
+        metavar="PATH",
         help="A Python file or a module; with :FLOW after it where it has several flows.",
         show_default=False,
     ),
