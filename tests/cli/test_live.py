@@ -111,6 +111,10 @@ def test_no_line_is_wider_than_the_terminal(flows, on_screen, penstock_home):
     assert max(len(line) for block in drawn for line in block.split("\n")) < 40
 
 
+def test_a_terminal_that_does_not_say_its_size_is_drawn_on(flows, on_screen, penstock_home):
+    assert "1 running, 5 completed" in on_screen(0, "run", flows)
+
+
 @pytest.mark.parametrize(
     ("options", "environment"),
     [(["--watch"], {}), (["--quiet"], {}), (["--json"], {}), ([], {"TERM": "dumb"})],

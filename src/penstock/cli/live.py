@@ -38,6 +38,7 @@ SLOWEST_LIMIT = 3
 LOOKED_AT_LIMIT = 1_000
 """Of so many running task runs the slowest are sought, at most."""
 
+_COLUMNS, _HEIGHT = 80, 24
 _ERASE = "\r\x1b[J"
 _SHOWN_STATES = (
     StateType.COMPLETED,
@@ -152,14 +153,16 @@ class _Display:
 
     def _draw(self, elapsed_s: float) -> None:
         size = os.get_terminal_size(self.stream.fileno())
-        lines = [fitted(line, size.columns - 1) for line in lines_of(_executions(), elapsed_s)]
+        # Some terminals, of containers for one, do not say how large they are.
+        columns, height = size.columns or _COLUMNS, size.lines or _HEIGHT
+        lines = [fitted(line, columns - 1) for line in lines_of(_executions(), elapsed_s)]
         with self.lock:
             if self._is_over or not self.is_at_line_start or not lines or self._is_others():
                 return
             # A stream of stdout may hold text back still that belongs above.
             with suppress(OSError, ValueError):
                 sys.stdout.flush()
-            if len(lines) >= size.lines:
+            if len(lines) >= height:
                 return
             back = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
             self._is_drawn = True
