@@ -169,7 +169,8 @@ def test_following_ends_when_the_run_does(write, project, started, command, endi
             break
     (project / ending).touch()
     (project / "stop").touch()
-    out, err = follower.communicate(timeout=30)
+    out = follower.stdout.read()
+    _, err = follower.communicate(timeout=30)
 
     assert follower.returncode == code
     assert f"The flow run is {name}" in err
@@ -193,7 +194,8 @@ def test_following_survives_a_pause(write, project, started, command, process):
     (project / "stop").touch()
     assert process("flow-run", "resume", "-").code == 0
 
-    out, _ = follower.communicate(timeout=30)
+    out = follower.stdout.read()
+    follower.communicate(timeout=30)
     assert follower.returncode == 0
     assert "Finished in state Completed" in out
     child.communicate(timeout=30)

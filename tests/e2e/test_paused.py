@@ -98,7 +98,8 @@ def test_a_process_that_was_paused_for_too_long(programs, database, ledger, tmp_
 
     assert late.code == 1
     assert "value" not in late.out
-    assert late.err.count(STOPPED) == (2 if kind == "outer" else 1), late.err
+    # Of two runs, the inner one's end may be all that is heard of before the process ends.
+    assert late.err.count(STOPPED) in ((1, 2) if kind == "outer" else (1,)), late.err
     assert records(database) == before
     assert database.read(logs)[: len(logged)] == logged
     if kind != "mapped":

@@ -452,7 +452,7 @@ def test_tasks_end_in_order_however_they_were_begun(start, records, number, bloc
                     time.sleep(0.01)
             finally:
                 time.sleep(0.2)
-                print("tidied", flush=True)
+                print("tidied\\n", end="", flush=True)  # whole, among others
 
         @task
         def blocks():

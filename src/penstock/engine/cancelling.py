@@ -238,6 +238,7 @@ def wait_for_code(execution: Execution, limit_s: float | None, patience_s: float
         waited_s = clock.epoch() - began
         if limit_s is not None and (
             waited_s >= limit_s
+            or termination.is_insisted_on()
             or (waited_s >= patience_s and all(_is_blocked(one) for one in running))
         ):
             return running

@@ -119,6 +119,11 @@ def _come(error: BaseException) -> None:
     raise error
 
 
+def is_insisted_on() -> bool:
+    """Tell whether a second signal has come: nothing is to be waited for any more."""
+    return _handlers.signals > 1
+
+
 def termination() -> TerminationSignal | None:
     """Give the signal by which this process is being terminated, if it is."""
     return TerminationSignal(_SIGTERM) if _handlers.terminated else None
@@ -130,11 +135,20 @@ class _Handlers:
     Flows on one event loop begin and end in any order.
     """
 
-    __slots__ = ("count", "former_int", "former_term", "former_urgent", "over", "terminated")
+    __slots__ = (
+        "count",
+        "former_int",
+        "former_term",
+        "former_urgent",
+        "over",
+        "signals",
+        "terminated",
+    )
 
     def __init__(self) -> None:
         self.count = 0
         self.terminated = False
+        self.signals = 0
         self.over: threading.Event | None = None
         """Set when the runs have come to their end that a signal was to end."""
         self.former_urgent: Any = None
@@ -146,6 +160,7 @@ class _Handlers:
         if self.count > 1:
             return
         self.terminated = _critical.insists = False
+        self.signals = 0
         self.former_term = _set_handler(_SIGTERM, self._on_term)
         self.former_int = _get_handler(_SIGINT)
         if self.former_int is signal.default_int_handler:
@@ -164,6 +179,7 @@ class _Handlers:
 
     def _limit_time(self, number: int) -> None:
         """Have the process end if its runs have not come to their end in time."""
+        self.signals += 1
         if self.over is None:
             over = self.over = threading.Event()
             limit_s = get_current_settings().shutdown_timeout_s
