@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.checks import WorkNotRecordedError, check_recorded
+from benchmarks.checks import STORE_FILE, WorkNotRecordedError, check_recorded
 from benchmarks.floors import bare_start, process_start
 
 if TYPE_CHECKING:
@@ -26,6 +27,19 @@ ROOT = Path(__file__).resolve().parent.parent
 ROW_TIMEOUT_S = 600
 UNITS_S = {"us": 1e-6, "ms": 1e-3}
 SHOWN_ERROR_LINES = 15
+
+CLI = ("-c", "import sys; from penstock.cli import main; sys.exit(main())")
+PROGRAMS = {
+    "import": ("-c", "import penstock"),
+    "help": (*CLI, "--help"),
+    "completion": CLI,
+    "ls": (*CLI, "flow-run", "ls"),
+}
+COMPLETION = {
+    "_PENSTOCK_COMPLETE": "complete_bash",
+    "COMP_WORDS": "penstock flow-run inspect run-9",
+    "COMP_CWORD": "3",
+}
 
 SCRIPT = """\
 from penstock import flow, task
@@ -162,18 +176,43 @@ def _whole_process_round(result: Measured, folder: Path) -> None:
     env = environment(home)
     script = folder / "script.py"
     script.write_text(SCRIPT)
-    is_script = result.row.name == "script"
-    arguments = [str(script)] if is_script else ["-c", "import penstock"]
+    name = result.row.name
+    arguments = [str(script)] if name == "script" else list(PROGRAMS[name])
+    if name == "completion":
+        env |= COMPLETION
     # The first start compiles modules and makes the database; the table is about all later ones.
     # It also shows that there is something to import.
     _started(["-c", "from penstock import flow, task"], env)
+    if name in ("completion", "ls"):
+        _started([str(script)], environment(home))
+        _multiply_flow_runs(home / STORE_FILE, result.row.count)
     _started(arguments, env)
     bare_start(env)
     for _ in range(result.row.pairs):
         floor_s = bare_start(env)
         result.samples.append({"floor": floor_s, "work": process_start(arguments, env)})
-    if is_script:
+    if name == "script":
         result.recorded = check_recorded(home, [1] * (result.row.pairs + 1))
+
+
+def _multiply_flow_runs(path: Path, count: int) -> None:
+    """Have the store hold so many flow runs: its only one, again and again."""
+    with closing(sqlite3.connect(path)) as db, db:
+        cursor = db.execute("select * from flow_run")
+        columns = [column[0] for column in cursor.description]
+        row = list(cursor.fetchone())
+        key, name = columns.index("id"), columns.index("name")
+        first = int.from_bytes(row[key], "big")
+
+        def another(number: int) -> list[object]:
+            row[key], row[name] = (first + (number << 70)).to_bytes(16, "big"), f"run-{number}"
+            return row
+
+        marks = ", ".join("?" * len(columns))
+        db.executemany(
+            f"insert into flow_run values ({marks})",  # noqa: S608 - marks only
+            (tuple(another(number)) for number in range(1, count)),
+        )
 
 
 def _started(arguments: Sequence[str], env: dict[str, str]) -> None:

@@ -82,6 +82,11 @@ ROWS: tuple[Row, ...] = (
     Row("import", "`import penstock`", START, 4.5, "ms", 1, 3, 7, is_whole_process=True),
     Row("script", "script with one flow and one task, whole process", START, 8.0, "ms",
         1, 3, 7, is_whole_process=True),
+    Row("help", "`penstock --help`", START, 9.0, "ms", 1, 3, 7, is_whole_process=True),
+    Row("completion", "a completion by Tab of a run's name", START, 9.0, "ms",
+        1, 3, 7, is_whole_process=True),
+    Row("ls", "`penstock flow-run ls` of {count} flow runs", START, 14.0, "ms",
+        100_000, 3, 7, is_whole_process=True),
 )  # fmt: skip
 
 BY_NAME = {row.name: row for row in ROWS}

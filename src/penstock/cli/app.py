@@ -20,7 +20,7 @@ app = typer.Typer(
     name="penstock",
     help="Python workflows that finish: run flows, look at their runs, go on with them.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

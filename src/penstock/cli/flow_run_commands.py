@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli.completing import offer_flows, offer_runs, offer_states
+
 flow_run_app = typer.Typer(
     help="Look at flow runs, and go on with them.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -17,6 +19,7 @@ RunArgument = Annotated[
         metavar="RUN",
         help="Its id, the beginning of it, its name, or - for the latest run.",
         show_default=False,
+        autocompletion=offer_runs,
     ),
 ]
 StateOption = Annotated[
@@ -27,6 +30,7 @@ StateOption = Annotated[
         metavar="STATE",
         help="Only those in this state: failed, running, late ... Repeatable.",
         show_default=False,
+        autocompletion=offer_states,
     ),
 ]
 
@@ -37,7 +41,12 @@ def list_runs(
     state: StateOption = None,
     flow: Annotated[
         str | None,
-        typer.Option("--flow", "-f", help="Only those of this flow.", show_default=False),
+        typer.Option(
+            *("--flow", "-f"),
+            help="Only those of this flow.",
+            show_default=False,
+            autocompletion=offer_flows,
+        ),
     ] = None,
     tag: Annotated[
         list[str] | None,
@@ -210,6 +219,7 @@ def delete_runs(
             metavar="RUN...",
             help="Their ids, the beginnings of them, their names, or - for the latest run.",
             show_default=False,
+            autocompletion=offer_runs,
         ),
     ],
     *,

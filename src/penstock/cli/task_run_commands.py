@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli.completing import offer_flows
 from penstock.cli.flow_run_commands import (  # typer reads the annotations
     JsonOption,  # noqa: TC001
     RunArgument,  # noqa: TC001
@@ -133,7 +134,13 @@ def list_flows(
 @flow_app.command("inspect")
 def inspect_flow(
     flow: Annotated[
-        str, typer.Argument(metavar="FLOW", help="The flow's name.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="FLOW",
+            help="The flow's name.",
+            show_default=False,
+            autocompletion=offer_flows,
+        ),
     ],
     *,
     json: JsonOption = False,
