@@ -1,8 +1,7 @@
 """A setting, a snapshot of all settings, and the one that is in force here.
 
-Values are looked for in this order: environment variable, active profile, default. The environment
-and the profiles file are read once, at the first use of any setting. `temporary_settings` and
-`SettingsContext` put another snapshot in force for a context (`contextvars`).
+Values are looked for in this order: environment variable, a profile asked for by name, project
+file, active profile, default. All are read once, at the first use of any setting.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from penstock.settings.parsing import InvalidSettingError, Kind, UnknownSettingError
 from penstock.settings.profiles import DEFAULT_PROFILE, Profile, Profiles, load_profiles
+from penstock.settings.project import PROJECT_FILE, full_name, line_of, load_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,6 +32,9 @@ LOGGING_OVERRIDE_PREFIXES = tuple(
 
 ENVIRONMENT_ONLY = frozenset({"PENSTOCK_PROFILE", "PENSTOCK_PROFILES_PATH"})
 """They say which profile counts, so a profile cannot set them."""
+
+NOT_IN_PROJECTS = ENVIRONMENT_ONLY | {"PENSTOCK_HOME"}
+"""The profiles file is found by them, and it is the user's, not the project's."""
 
 SETTINGS: dict[str, Setting[Any]] = {}
 """Every setting by its full name, in the order in which they are defined."""
@@ -117,8 +120,10 @@ class Setting(Generic[T]):
         try:
             return self.kind.parse(value)
         except (ValueError, TypeError, OverflowError, RuntimeError):
+            from penstock.settings.masking import masked
+
             msg = (
-                f"Setting {self.name} from {source} is {value!r}, but must be"
+                f"Setting {self.name} from {source} is {masked(repr(value))}, but must be"
                 f" {self.kind.expected}. Correct it there, or remove it to use the default."
             )
             raise InvalidSettingError(msg) from None
@@ -311,8 +316,8 @@ def load_settings(
 
     Args:
         environment: Environment variables.
-        profile: The profile to read; None means the one that PENSTOCK_PROFILE names, else the
-            active one of the profiles file.
+        profile: The profile to read, which counts more than project files; None means the one
+            that PENSTOCK_PROFILE names, else the active one of the profiles file.
         prefer_profile: Let the profile's values count more than the environment's.
 
     Returns:
@@ -323,16 +328,37 @@ def load_settings(
         MissingProfileError: The named profile does not exist.
     """
     notices: list[str] = []
-    from_environment, sources = _read_environment(environment, notices)
+    in_environment = _read_environment(environment, notices)
+    is_asked_for = profile is not None or bool(in_environment[0].get("PENSTOCK_PROFILE"))
     if profile is None:
-        profile = _active_profile(from_environment)
-    from_profile = _read_profile(profile, notices)
-    profile_sources = dict.fromkeys(from_profile, _in_words(profile))
-    if prefer_profile:
-        given, sources = from_environment | from_profile, sources | profile_sources
-    else:
-        given, sources = from_profile | from_environment, profile_sources | sources
+        profiles, name = _profiles_and_name(in_environment[0])
+        profile = profiles.find(name)
+    in_profile = _read_profile(profile, notices)
+    in_project = _read_project(notices)
+    # What counts least comes first.
+    order = [in_project, in_profile] if is_asked_for else [in_profile, in_project]
+    order.insert(1 if prefer_profile else 2, in_environment)
+    given: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for values, places in order:
+        given |= values
+        sources |= places
     return Settings(given, sources, profile), notices
+
+
+def find_profiles(environment: Mapping[str, str]) -> tuple[Profiles, str]:
+    """Read the profiles file, whatever the values in it and in project files are.
+
+    Args:
+        environment: Environment variables.
+
+    Returns:
+        All profiles, and the name of the one in use. There may be none of this name.
+
+    Raises:
+        InvalidSettingError: A variable is wrong, or the file cannot be read.
+    """
+    return _profiles_and_name(_read_environment(environment, [])[0])
 
 
 def warn_of(notices: Iterable[str]) -> None:
@@ -380,18 +406,64 @@ def _read_environment(
     return values, sources
 
 
-def _read_profile(profile: Profile, notices: list[str]) -> dict[str, Any]:
+def _read_profile(profile: Profile, notices: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
     source = _in_words(profile)
     values: dict[str, Any] = {}
     for key, value in profile.settings.items():
-        name = _FORMER_NAMES.get(key, key)
+        name = _name_of(key)
         if name in ENVIRONMENT_ONLY:
             notices.append(f"{name} in {source} has no effect: set it as environment variable.")
         elif name not in SETTINGS:
             notices.append(_unknown(key, source))
         else:
-            values[name] = SETTINGS[name].parse(value, source)
-    return values
+            header = f"profiles.{profile.name}"
+            values[name] = _parse_entry(name, key, value, source, profile.source, header)
+    return values, dict.fromkeys(values, source)
+
+
+def _read_project(notices: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for path, table in reversed(load_project()):
+        header = "" if path.name == PROJECT_FILE else "tool.penstock"
+        source = f"the project file {path}"
+        for key, value in table.items():
+            name = _name_of(key)
+            if name in NOT_IN_PROJECTS:
+                msg = (
+                    f"{key} stands in {_with_line(source, path, key, header)}, but no project file"
+                    " can set it. Set it as environment variable, and remove it there."
+                )
+                raise InvalidSettingError(msg)
+            if name not in SETTINGS:
+                notices.append(_unknown(key, _with_line(source, path, key, header)))
+                continue
+            values[name] = _parse_entry(name, key, value, source, path, header)
+            sources[name] = source
+    return values, sources
+
+
+def _name_of(key: str) -> str:
+    name = full_name(key)
+    return _FORMER_NAMES.get(name, name)
+
+
+def _parse_entry(
+    name: str, key: str, value: object, source: str, path: Path | None, header: str
+) -> Any:
+    setting = SETTINGS[name]
+    try:
+        return setting.parse(value, source)
+    except InvalidSettingError:
+        if path is None:
+            raise
+    # Again, with the line in the message: finding it takes too long to do for good values.
+    return setting.parse(value, _with_line(source, path, key, header))
+
+
+def _with_line(source: str, path: Path, key: str, header: str) -> str:
+    line = line_of(path, key, header)
+    return source if line is None else f"{source}, line {line}"
 
 
 def _in_words(profile: Profile) -> str:
@@ -399,14 +471,14 @@ def _in_words(profile: Profile) -> str:
     return f"profile {profile.name!r}{place}"
 
 
-def _active_profile(from_environment: Mapping[str, Any]) -> Profile:
+def _profiles_and_name(from_environment: Mapping[str, Any]) -> tuple[Profiles, str]:
     paths = Settings(from_environment, {}, Profile(DEFAULT_PROFILE)).values_by_name
     profiles = load_profiles(cast("Path", paths["PENSTOCK_PROFILES_PATH"]))
-    return profiles.find(paths["PENSTOCK_PROFILE"] or profiles.active or DEFAULT_PROFILE)
+    return profiles, paths["PENSTOCK_PROFILE"] or profiles.active or DEFAULT_PROFILE
 
 
 def _unknown(name: str, source: str) -> str:
-    hint = _did_you_mean(name, SETTINGS)
+    hint = _did_you_mean(full_name(name), SETTINGS)
     return f"{name} in {source} is not a setting of penstock and has no effect.{hint}"
 
 
