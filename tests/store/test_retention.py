@@ -11,7 +11,7 @@ import time
 import pytest
 
 from penstock import clock, flow, task
-from penstock.ids import id_from_bytes, new_id
+from penstock.ids import id_from_bytes, key_at, new_id
 from penstock.records import FlowRun, Log, TaskRun
 from penstock.results import ResultFactory
 from penstock.rules import Facts, record
@@ -35,9 +35,10 @@ from penstock.states import (
 )
 from penstock.store import Store, encoding, get_store, retention
 from penstock.store import statements as sql
+from penstock.store.ages import DAY_S, Limits
 from penstock.store.checking import check_history
 from penstock.store.lease import this_process
-from penstock.store.pruning import DAY_S, Limits, Pruning, key_at
+from penstock.store.pruning import Pruning
 
 DEAD = "elsewhere//:1:1"
 

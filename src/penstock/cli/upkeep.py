@@ -14,9 +14,10 @@ from penstock.ids import id_from_bytes
 from penstock.settings import get_current_settings
 from penstock.store import get_store, is_owner_alive
 from penstock.store import pruning_sql as sql
+from penstock.store.ages import Limits
 from penstock.store.backup import backup, size_of, vacuum
 from penstock.store.checking import FINDINGS_LIMIT, check_history
-from penstock.store.pruning import Limits, Pruning
+from penstock.store.pruning import Pruning
 from penstock.store.resetting import in_words, runs_being_executed
 from penstock.store.retention import limits_of
 from penstock.store.revisions import SCHEMA_REVISION

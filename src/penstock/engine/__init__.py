@@ -4,11 +4,12 @@ Runs are generators of effects (`effects`), driven inline, on an event loop, by 
 simulation (`drivers`). The stages have the names that the field knows (section 3).
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from penstock.engine.continuing import create_and_begin_subflow_run
-from penstock.engine.executing import (
-    enter_flow_run_engine_from_subprocess,
-    retrieve_flow_then_begin_flow_run,
-)
 from penstock.engine.flow_calls import enter_flow_run_engine_from_flow_call, resume_flow_run_here
 from penstock.engine.flow_runs import (
     begin_flow_run,
@@ -16,13 +17,19 @@ from penstock.engine.flow_runs import (
     orchestrate_flow_run,
     report_flow_run_crashes,
 )
-from penstock.engine.pausing import pause_flow_run, resume_flow_run, suspend_flow_run
 from penstock.engine.task_calls import begin_task_map, enter_task_run_engine
 from penstock.engine.task_runs import (
     begin_task_run,
     orchestrate_task_run,
     report_task_run_crashes,
 )
+
+if TYPE_CHECKING:
+    from penstock.engine.executing import (
+        enter_flow_run_engine_from_subprocess,
+        retrieve_flow_then_begin_flow_run,
+    )
+    from penstock.engine.pausing import pause_flow_run, resume_flow_run, suspend_flow_run
 
 __all__ = [
     "begin_flow_run",
@@ -43,3 +50,21 @@ __all__ = [
     "retrieve_flow_then_begin_flow_run",
     "suspend_flow_run",
 ]
+
+_WHERE = {
+    "enter_flow_run_engine_from_subprocess": "penstock.engine.executing",
+    "pause_flow_run": "penstock.engine.pausing",
+    "resume_flow_run": "penstock.engine.pausing",
+    "retrieve_flow_then_begin_flow_run": "penstock.engine.executing",
+    "suspend_flow_run": "penstock.engine.pausing",
+}
+"""The stages that a flow which only runs does without: loaded when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    """Load a stage that is asked for."""
+    if name not in _WHERE:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    found = globals()[name] = getattr(import_module(_WHERE[name]), name)
+    return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from penstock.client.responding import refuse_without_input
 from penstock.context import FlowRunContext, TagsContext, TaskRunContext, current_caller
 from penstock.engine import inputs as run_inputs
 from penstock.engine.continuing import create_and_begin_subflow_run, resume_recorded_flow_run
@@ -171,6 +170,8 @@ def resume_flow_run_here(flow: Any, flow_run_id: UUID, return_type: str = "resul
             " Resume it with the flow that it is a run of."
         )
         raise ValueError(message)
+    from penstock.client.responding import refuse_without_input  # who resumes alone needs it
+
     refuse_without_input(store, run)
     execution = Execution(
         store, flow=flow, flow_run=run, log_prints=choosing.log_prints(flow.log_prints, None)

@@ -8,7 +8,7 @@ leaves is found by the next one. Used by `penstock db prune`, and by retention.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from penstock import clock
 from penstock.ids import key_at
@@ -20,8 +20,8 @@ from penstock.store.result_files import ResultFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
+    from penstock.store.ages import Limits
     from penstock.store.journal import Row
     from penstock.store.store import Store
 
@@ -33,24 +33,7 @@ ROWS_PER_TRANSACTION = 200
 ROOTS_PER_TRANSACTION = 50
 """How many flow runs, with their subflow runs, are deleted before others may write again."""
 
-DAY_S = 86_400.0
 _LAST_KEY = b"\xff" * 16
-
-
-class Limits(NamedTuple):
-    """What is old enough to go. Times are in seconds since the epoch.
-
-    Attributes:
-        runs_before: Flow runs that ended before; none keeps them all.
-        logs_before: Log records that were written before; none keeps them with their flow run.
-        keep: How many of the newest runs of each flow stay, however old they are.
-        result_folder: Where result files are deleted; none leaves them.
-    """
-
-    runs_before: float | None
-    logs_before: float | None
-    keep: int = 0
-    result_folder: Path | None = None
 
 
 class Pruning:

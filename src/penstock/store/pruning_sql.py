@@ -86,6 +86,9 @@ COUNTS = {
     "limits": "select count(*) from concurrency_limit",
     "saved blocks": "select count(*) from block_document",
 }
+OLDEST_FLOW_RUN_KEY = "select id from flow_run order by id limit 1"
+OLDEST_TASK_RUN_KEY_ALONE = """select id from task_run where flow_run_id = ?
+order by id limit 1"""
 OLDEST_FLOW_RUN = "select id, name from flow_run order by id limit 1"
 OWNERS = """select owner, count(*), max(lease_expires) from flow_run where owner is not null
 group by owner order by owner"""

@@ -12,13 +12,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock import clock, world
+from penstock.ids import key_at
 from penstock.settings import get_current_settings
+from penstock.store.ages import DAY_S, Limits
+from penstock.store.encoding import NO_FLOW_RUN
 from penstock.store.lease import is_owner_alive, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from penstock.store.pruning import Limits
     from penstock.store.store import Store
 
 INTERVAL_S = 3600.0
@@ -90,8 +92,6 @@ def _tidy(store: Store, wanted: _Wanted) -> None:
 
 def limits_of(wanted: _Wanted | None = None) -> Limits:
     """Give what is old enough by now, as the settings say."""
-    from penstock.store.pruning import DAY_S, Limits  # an hour may pass without any need of it
-
     runs_days, logs_days, folder = wanted or _wanted()
     now = clock.epoch()
     return Limits(
@@ -116,10 +116,11 @@ def tidy(store: Store, limits: Limits) -> dict[str, int] | None:
     """
     if not _is_due(store) or not store.transact(_claim):
         return None
-    from penstock.store.pruning import Pruning  # an hour may pass without any need of it
+    deleted: dict[str, int] = {}
+    if _has_what_is_old(store, limits):
+        from penstock.store.pruning import Pruning  # mostly there is nothing to do for it
 
-    claim = _Claim(store)
-    deleted = Pruning(store, limits, claim.rest).run()
+        deleted = Pruning(store, limits, _Claim(store).rest).run()
     store.write(_sql().WRITE_CHORE, (CHORE, clock.epoch(), None, None))
     return deleted
 
@@ -140,6 +141,17 @@ class _Claim:
             self._extended = self._resumed
             values = (clock.epoch() + CLAIM_TTL_S, CHORE, str(this_process()))
             self._store.write(_sql().EXTEND_CHORE, values)
+
+
+def _has_what_is_old(store: Store, limits: Limits) -> bool:
+    """Tell whether there is anything at all that was begun so long ago."""
+    moments = [each for each in (limits.runs_before, limits.logs_before) if each is not None]
+    for statement in (_sql().OLDEST_FLOW_RUN_KEY, _sql().OLDEST_TASK_RUN_KEY_ALONE):
+        values = (NO_FLOW_RUN,) if "?" in statement else ()
+        rows = store.read(statement, values)
+        if rows and moments and bytes(rows[0][0]) < key_at(max(moments)):
+            return True
+    return False
 
 
 def _is_due(store: Store) -> bool:
