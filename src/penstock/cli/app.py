@@ -6,12 +6,15 @@ take longer to import than help takes to show, and a command that reads needs no
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
+from penstock.cli.config import config_app
 from penstock.cli.flow_run_commands import JsonOption, flow_run_app
 from penstock.cli.limit_commands import global_limit_app, limit_app
+from penstock.cli.profiles import profile_app
 from penstock.cli.run_command import run
 from penstock.cli.task_run_commands import flow_app, task_run_app
 
@@ -35,6 +38,8 @@ app.add_typer(task_run_app, name="task-run")
 app.add_typer(flow_app, name="flow")
 app.add_typer(graph_app, name="graph")
 app.add_typer(db_app, name="db")
+app.add_typer(config_app, name="config")
+app.add_typer(profile_app, name="profile")
 app.add_typer(limit_app, name="concurrency-limit")
 app.add_typer(global_limit_app, name="global-concurrency-limit")
 
@@ -49,7 +54,14 @@ def _print_version(*, wanted: bool) -> None:
 
 @app.callback()
 def begin(
+    context: typer.Context,
     *,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile", metavar="NAME", help="Use this profile's settings.", show_default=False
+        ),
+    ] = None,
     version: Annotated[
         bool,
         typer.Option(
@@ -63,6 +75,11 @@ def begin(
     """Python workflows that finish: run flows, look at their runs, go on with them."""
     del version  # seen to by its callback
     del debug  # taken out of the arguments before they come here
+    if profile is not None:
+        # In the environment, so that processes that this one starts use it, too.
+        os.environ["PENSTOCK_PROFILE"] = profile
+    if context.invoked_subcommand in ("config", "profile"):
+        return  # they are what settings that are wrong are put right with
     from penstock.cli.notices import report_settings
 
     report_settings()
