@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli.failing import CommandError
 from penstock.cli.output import write, write_document, write_fields, write_json, write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 profile_app = typer.Typer(
@@ -143,7 +147,7 @@ def _profiles() -> Any:
     return find_profiles(os.environ)
 
 
-def _change(path: Any, change: Any) -> None:
+def _change(path: Path, change: Callable[[Any, Any], object]) -> None:
     from penstock.settings.writing import change_profiles
 
     change_profiles(path, change)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def change_profiles(path: Path, change: Callable[[Any, Any], None]) -> None:
+def change_profiles(path: Path, change: Callable[[Any, Any], object]) -> None:
     """Change the profiles file; it is made where there is none, for its owner's eyes only.
 
     Args:
@@ -34,7 +34,7 @@ def change_profiles(path: Path, change: Callable[[Any, Any], None]) -> None:
         if "profiles" not in document:
             document["profiles"] = tomlkit.table(is_super_table=True)
         change(document, document["profiles"])
-        _replace(path.resolve(), tomlkit.dumps(document))  # pyright: ignore[reportUnknownMemberType]
+        _replace(path.resolve(), tomlkit.dumps(document))
     except OSError as error:
         msg = (
             f"The profiles file {path} cannot be written: {error.strerror or error}. Make its"
