@@ -69,6 +69,7 @@ def set_values(
     """
     from penstock.settings.masking import masked
     from penstock.settings.model import find_profiles
+    from penstock.settings.project import full_name
 
     changes: dict[str, str] = {}
     for pair in pairs:
@@ -84,6 +85,8 @@ def set_values(
 
     def change(_document: Any, tables: Any) -> None:
         table: Any = tables.setdefault(name, {})
+        for key in [key for key in table if key not in changes and full_name(key) in changes]:
+            del table[key]  # the same setting, written in another way
         table.update(changes)
 
     _change(profiles.source, change)

@@ -79,7 +79,7 @@ PENSTOCK_DEBUG_MODE = Setting(
     "PENSTOCK_DEBUG_MODE",
     BOOLEAN,
     default=False,
-    description="Log at DEBUG by default, and show values in the texts of states and calls.",
+    description="Log at DEBUG by default, and show penstock's own frames in tracebacks.",
 )
 PENSTOCK_TEST_MODE = Setting(
     "PENSTOCK_TEST_MODE", BOOLEAN, default=False, description="On while penstock is used by tests."
