@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 DOCS_STAMP := $(VENV)/.docs-done
 
-.PHONY: help setup test check lint types rooms limits snippets format docs bench bench-peers demo demo-graph constraints clean
+.PHONY: help setup test check lint types rooms limits snippets format docs bench bench-peers chaos demo demo-graph constraints clean
 
 help:  ## say what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -69,6 +69,9 @@ $(DOCS_STAMP): $(STAMP)
 format: setup  ## put the code into its format, and mend what ruff can mend
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+
+chaos: setup  ## the chaos tests, for a minute each; again: make chaos CHAOS_SEED=...
+	CHAOS_SECONDS=60 CHAOS_SEED=$(CHAOS_SEED) $(BIN)/python -m pytest tests/chaos --timeout 300
 
 bench: setup  ## measure the performance budget against its floors
 	$(BIN)/python -m benchmarks
