@@ -232,16 +232,36 @@ def test_work_that_reads_and_writes_goes_on(store, postgres_server):
     assert counts(store, "flow") == 2
 
 
-def test_work_does_not_go_on_by_what_holds_no_more(store, other, postgres_server):
+def test_work_is_done_anew_when_what_it_went_by_holds_no_more(store, other, postgres_server):
+    seen = []
+
     def work(execute):
-        assert execute("select count(*) from flow").fetchone() == (0,)
+        seen.append(execute("select count(*) from flow").fetchone()[0])
+        if len(seen) == 1:
+            end_connections(postgres_server)
+            other.flow_id("meanwhile")
+        execute(sql.INSERT_FLOW, (new_id().bytes, f"after {seen[-1]}", None, 1.0))
+        return seen[-1]
+
+    assert store.transact(work) == 1
+    assert seen == [0, 1]
+    names = store.read("select name from flow order by name")
+    assert names == [("after 1",), ("meanwhile",)]
+
+
+def test_work_that_is_overtaken_again_and_again_is_given_up(store, other, postgres_server):
+    seen = []
+
+    def work(execute):
+        seen.append(execute("select count(*) from flow").fetchone()[0])
         end_connections(postgres_server)
-        other.flow_id("meanwhile")
+        other.flow_id(f"meanwhile {len(seen)}")
         execute(sql.INSERT_FLOW, (new_id().bytes, "one", None, 1.0))
 
     with pytest.raises(StoreError, match=r"others have changed.*Nothing was written"):
         store.transact(work)
-    assert store.read("select name from flow") == [("meanwhile",)]
+    assert len(seen) == 5
+    assert ("one",) not in store.read("select name from flow")
 
 
 def test_many_threads_while_connections_are_killed(store, postgres_server):

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TRANSACTIONS_LIMIT = 5
+"""How often work is done anew that was interrupted and overtaken, before it is given up."""
+
 
 class PostgresDialect:
     """One PostgreSQL database: a connection that writes, and one that reads.
@@ -140,7 +143,19 @@ class PostgresDialect:
         self._writer.do(step)
 
     def transact(self, work: Callable[[Callable[..., Any]], T]) -> T:
-        """Run `work(execute)` in one write transaction of its own and give what it returns."""
+        """Run `work(execute)` in one write transaction of its own and give what it returns.
+
+        Where the connection was lost, and what `work` had read has changed meanwhile, it is called
+        anew: nothing was written.
+        """
+        for _ in range(TRANSACTIONS_LIMIT - 1):
+            try:
+                return self._transact_once(work)
+            except _Overtaken:
+                continue
+        return self._transact_once(work)
+
+    def _transact_once(self, work: Callable[[Callable[..., Any]], T]) -> T:
         transaction = _Transaction(self._writer)
         try:
             answer = work(transaction.execute)
@@ -277,6 +292,10 @@ def _run(connection: Connection, statement: str, values: Any) -> Answer:
     return Answer([] if cursor.description is None else cursor.fetchall(), cursor.rowcount)
 
 
+class _Overtaken(StoreError):
+    """Others have changed what a transaction went by whose connection was lost."""
+
+
 class _Transaction:
     """A transaction in which its user reads, decides and writes, alone in the database.
 
@@ -344,7 +363,7 @@ class _Transaction:
             f"The connection to the store {self._link.server.place!r} was lost, and others have"
             " changed what was to be changed. Nothing was written: try again."
         )
-        raise StoreError(message)
+        raise _Overtaken(message)
 
     def _is_repeated(self, connection: Connection) -> bool:
         try:
