@@ -105,8 +105,12 @@ def test_prints_and_logs_are_shown_once_each(flows, on_screen, penstock_home):
 
 
 def test_no_line_is_wider_than_the_terminal(flows, on_screen, penstock_home):
-    shown = on_screen(40, "run", flows)
-    drawn = re.findall(r"\x1b\[J([^\x1b]*running[^\x1b]*)\x1b", shown)
+    drawn = []
+    for _ in range(3):  # on a busy machine it may be over before anything is drawn
+        shown = on_screen(40, "run", flows)
+        drawn += re.findall(r"\x1b\[J([^\x1b]*running[^\x1b]*)\x1b", shown)
+        if drawn:
+            break
     assert drawn
     assert max(len(line) for block in drawn for line in block.split("\n")) < 40
 
