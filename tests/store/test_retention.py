@@ -485,10 +485,10 @@ def test_the_settings_say_what_is_old(tmp_path):
 
 
 def test_short_processes_do_it_together(store, past, store_url):
-    for _ in range(300):
+    for _ in range(120):
         past.run(100, tasks=0)
     code = "from penstock import flow\n@flow\ndef f(): return 1\nf()"
-    for _ in range(40):
+    for _ in range(100):
         subprocess.run([sys.executable, "-c", code], check=True, env=os.environ, timeout=60)
         if not any(name == "100-days" for name in names(store)):
             break
