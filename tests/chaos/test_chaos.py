@@ -99,7 +99,7 @@ class Chaos:
             pid = self.random.choice(owners)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
-                time.sleep(TTL_S * 0.3)
+                time.sleep(TTL_S * 1.2)
                 os.kill(pid, signal.SIGCONT)
 
     def run(self, troubles):
@@ -185,7 +185,7 @@ def executed_after_they_were_completed(chaos):
 def check(chaos, *, noise=NOISE):
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(limit=1_000)
-    assert "Completed" in {run.state_name for run in runs}
+    assert sum(run.state_name == "Completed" for run in runs) > len(runs) / 2
     # A run that dies three times in a row with nothing done is given up.
     others = [run for run in runs if run.state_name not in ("Completed", "Crashed")]
     assert [(run.flow_name, run.state_name, run.state.message) for run in others] == []
