@@ -9,8 +9,9 @@ Names are loaded when they are first asked for: a flow that only runs does witho
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from penstock.utilities.lazy import lazy_names
 
 if TYPE_CHECKING:
     from penstock.client.orchestration import (
@@ -29,12 +30,4 @@ __all__ = [
     "get_client",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load what is asked for."""
-    if name not in __all__:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    found = getattr(import_module("penstock.client.orchestration"), name)
-    globals()[name] = found
-    return found
+__getattr__ = lazy_names(__name__, dict.fromkeys(__all__, "penstock.client.orchestration"))

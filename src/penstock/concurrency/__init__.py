@@ -11,19 +11,14 @@ Those are the forms for sync code, as in `penstock.concurrency.sync`; async code
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from penstock.utilities.lazy import lazy_names
 
 if TYPE_CHECKING:
     from penstock.concurrency.sync import concurrency, rate_limit
 
 __all__ = ["concurrency", "rate_limit"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        # When asked for: the engine comes in here for less.
-        from penstock.concurrency import sync
-
-        return getattr(sync, name)
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
+# Loaded when asked for: the engine comes in here for less.
+__getattr__ = lazy_names(__name__, dict.fromkeys(__all__, "penstock.concurrency.sync"))

@@ -6,8 +6,7 @@ simulation (`drivers`). The stages have the names that the field knows (section 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.engine.continuing import create_and_begin_subflow_run
 from penstock.engine.flow_calls import enter_flow_run_engine_from_flow_call, resume_flow_run_here
@@ -23,6 +22,7 @@ from penstock.engine.task_runs import (
     orchestrate_task_run,
     report_task_run_crashes,
 )
+from penstock.utilities.lazy import lazy_names
 
 if TYPE_CHECKING:
     from penstock.engine.executing import (
@@ -60,11 +60,4 @@ _WHERE = {
 }
 """The stages that a flow which only runs does without: loaded when they are asked for."""
 
-
-def __getattr__(name: str) -> Any:
-    """Load a stage that is asked for."""
-    if name not in _WHERE:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    found = globals()[name] = getattr(import_module(_WHERE[name]), name)
-    return found
+__getattr__ = lazy_names(__name__, _WHERE)

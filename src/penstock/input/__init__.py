@@ -5,8 +5,9 @@ Names are loaded when they are first asked for: pydantic comes with most of them
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from penstock.utilities.lazy import lazy_names
 
 if TYPE_CHECKING:
     from penstock.input.actions import (
@@ -55,15 +56,7 @@ __all__ = [
     "send_input",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for."""
-    module = _WHERE.get(name)
-    if module is None:
-        message = f"module 'penstock.input' has no attribute {name!r}"
-        raise AttributeError(message)
-    value = globals()[name] = getattr(import_module(module), name)
-    return value
+__getattr__ = lazy_names(__name__, _WHERE)
 
 
 def __dir__() -> list[str]:
