@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock import logging as run_logging
+from penstock.engine.bursts import Burst
 from penstock.engine.fencing import who_has
 from penstock.engine.links import ResultLinks
 from penstock.engine.termination import enter_critical, leave_critical
@@ -65,6 +66,7 @@ class Execution:
         "_factories",
         "asked",
         "autonomous",
+        "burst",
         "call",
         "crash",
         "deadline",
@@ -140,6 +142,7 @@ class Execution:
         self.crash: BaseException | None = None
         self.recorded: dict[tuple[str, str], TaskRun] | None = None
         self.autonomous: TaskRun | None = None
+        self.burst = Burst()
         self.result_storage: Any = None
         self.result_serializer: Any = None
         self._factories: dict[Any, ResultFactory] = {}

@@ -117,6 +117,7 @@ def begin_flow_run(call: FlowCall) -> Steps[State]:
         yield from report_flow_run_crashes(call, error)
         raise
     finally:
+        execution.burst.end()
         execution.runner.close()
         heartbeat().unregister(execution)
         attendant().leave(execution)

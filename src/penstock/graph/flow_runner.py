@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock import clock
-from penstock.engine import bursts
+from penstock.engine.bursts import BURST, Burst
 from penstock.engine.execution import Execution
 from penstock.graph.ambient import context as ambient
 from penstock.graph.configuration import find_class
@@ -255,8 +255,9 @@ class FlowRunner(Runner):
             names = ", ".join(repr(task.name) for task in unknown)
             message = f"Some tasks in return_tasks are not in flow {self.flow.name!r}: {names}."
             raise ValueError(message)
-        if len(self.flow.tasks) >= bursts.BURST:
-            bursts.grow(id(self))
+        burst = Burst()
+        if len(self.flow.tasks) >= BURST:
+            burst.set_aside()
         try:
             nodes = nodes_of(self.flow)
             self._prepare(nodes, task_states, task_contexts)
@@ -264,7 +265,7 @@ class FlowRunner(Runner):
                 self._walk(nodes, task_runner_state_handlers, executor)
             return self._state_of(state, nodes, wanted)
         finally:
-            bursts.end(id(self))
+            burst.end()
 
     def _prepare(
         self,

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock import clock, world
-from penstock.engine import bursts
+from penstock.engine.bursts import BURST, Burst
 from penstock.engine.drivers import inline, performing
 from penstock.engine.drivers.event import Drive
 from penstock.engine.effects import Await, Invoke, Sleep
@@ -104,6 +104,7 @@ class Walk:
         self._depth = 1 if runner is None else -1
         self._left = len(nodes)
         self._in_flight = self._has_ended = 0
+        self._burst = Burst()
         self._came: deque[tuple[Node, State]] = deque()
         self._inbox: deque[Callable[[], None]] = deque()
         self._called: deque[tuple[GraphCall, Any, Any]] = deque()
@@ -137,7 +138,7 @@ class Walk:
             raise
         finally:
             self.execution.drives.discard(self)
-            bursts.end(id(self))
+            self._burst.end()
         if self.error is not None:
             raise self.error
         if self._stopped is not None:
@@ -435,9 +436,6 @@ class Walk:
             with self._lock:
                 self._in_flight -= 1
                 self._has_ended += 1
-                if self._has_ended % bursts.BURST == 0:
-                    # The states of what has ended stay until the flow has: see `bursts`.
-                    bursts.grow(id(self))
                 if self.error is not None or self._stopped is not None:
                     if not self._in_flight:
                         self._wake_up()
@@ -447,6 +445,9 @@ class Walk:
                 else:
                     self._child_has_come(call.node, call.index, state)
                 self._settle()
+            if self._has_ended >= BURST:
+                # The states of what has ended stay until the flow has.
+                self._burst.go_on()
             self._begin_ready()
         except BaseException as error:  # noqa: BLE001 - raised by whoever runs the walk
             self.fail(error)

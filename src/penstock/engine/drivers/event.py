@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock, world
-from penstock.engine import bursts
+from penstock.engine.bursts import BURST
 from penstock.engine.drivers import performing
 from penstock.engine.effects import Await, Commit, Invoke, Sleep
 from penstock.engine.places import place_of
@@ -94,8 +94,8 @@ class Drive:
         execution.drives.add(self)
         unfinished = execution.unfinished
         unfinished.add(self._future)
-        if len(unfinished) % bursts.BURST == 0:
-            bursts.grow(id(execution))
+        if len(unfinished) >= BURST:
+            execution.burst.go_on()
         self._turn = 1
         if futures:
             _when_all_done(futures, lambda: self._hand_to_worker(self))
@@ -312,9 +312,12 @@ class Drive:
             execution.left_behind.add(self)  # its function has not come to its end yet
         execution.drives.discard(self)
         execution.unfinished.discard(self._future)
-        if not execution.unfinished:
-            bursts.end(id(execution))
         self._future.set_state(state)
+        burst = execution.burst
+        if burst.is_on:
+            burst.go_on()
+            if not execution.unfinished:
+                burst.end()
 
 
 def _loops() -> Any:
