@@ -400,6 +400,8 @@ def test_use_profile_and_the_environment(penstock_home, monkeypatch):
         assert s.PENSTOCK_TASK_DEFAULT_RETRIES.value() == 9
     with s.use_profile("play", override_environment_variables=True):
         assert s.PENSTOCK_TASK_DEFAULT_RETRIES.value() == 5
+    with s.use_profile("play", True, False):
+        assert s.PENSTOCK_TASK_DEFAULT_RETRIES.value() == 5
 
 
 def test_use_a_profile_made_in_code():

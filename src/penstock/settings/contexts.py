@@ -131,9 +131,8 @@ def temporary_settings(
 @contextmanager
 def use_profile(
     profile: Profile | str,
-    *,
-    override_environment_variables: bool = False,
-    include_current_context: bool = True,
+    override_environment_variables: bool = False,  # noqa: FBT001, FBT002 - as programs give it
+    include_current_context: bool = True,  # noqa: FBT001, FBT002
 ) -> Generator[SettingsContext]:
     """Use another profile inside a `with` block.
 
