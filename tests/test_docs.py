@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import typer.main
+from tools.settings_table import renewed
+from tools.site_pages import setting_line
 
 import penstock
 from penstock import flows, tasks
@@ -66,33 +68,19 @@ COMMANDS = dict(commands(typer.main.get_command(app), "penstock"))
 # -- settings -------------------------------------------------------------------------------------
 
 
-def what_a_setting_takes(setting: Any) -> str:
-    values = {
-        "PENSTOCK_HOME": Path("PENSTOCK_HOME"),
-        "PENSTOCK_API_URL": None,
-        "PENSTOCK_DEBUG_MODE": False,
-    }
-    default = setting.default_from(values)
-    if default is None or default == ():
-        shown = "none"
-    elif isinstance(default, bool):
-        shown = f"`{str(default).lower()}`"
-    elif isinstance(default, float):
-        shown = f"`{default:g}`"
-    else:
-        shown = "`" + str(default).replace(str(Path.home()), "~") + "`"
-    takes = setting.kind.expected.partition(" (also")[0]
-    also = "".join(f" Also read as `{name}`." for name in setting.former_names)
-    return f"Takes {takes}. Default: {shown}.{also}"
-
-
 @pytest.mark.parametrize("name", list(SETTINGS))
 def test_a_setting_is_described_with_what_it_takes_and_its_default(name):
     setting = SETTINGS[name]
     paragraphs = section((DOCS / "settings.md").read_text(), name).strip().split("\n\n")
 
-    assert paragraphs[0] == what_a_setting_takes(setting)
+    assert paragraphs[0] == setting_line(setting)
     assert " ".join(paragraphs[1].split()).startswith(setting.description)
+
+
+def test_the_table_of_settings_is_as_they_are():
+    text = (DOCS / "settings.md").read_text()
+
+    assert renewed(text) == text, "run python -m tools.settings_table"
 
 
 def test_no_setting_is_described_that_there_is_not():

@@ -9,12 +9,13 @@ import importlib
 import importlib.util
 import inspect
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer.main
 
 from penstock.cli.app import app
-from penstock.settings import SETTINGS
+from penstock.settings import SETTINGS, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,16 +227,59 @@ def escape(text: str) -> str:
 # -- settings -------------------------------------------------------------------------------------
 
 
+TABLE_BEGINS = "<!-- the table of settings: written by `python -m tools.settings_table` -->"
+TABLE_ENDS = "<!-- the end of the table -->"
+
+
 def settings_page() -> str:
     """Write every setting in one table, each linked to its entry."""
+    head = (
+        "# Every setting\n\nMade of the settings themselves. Where values come from, and what "
+        "each of them changes: [settings](../settings.md).\n\n"
+    )
+    return f"{head}{settings_table('../settings.md')}\n"
+
+
+def settings_table(page: str = "") -> str:
+    """Write what each setting takes, its default and its meaning, in the order of the names.
+
+    Args:
+        page: The page that its entries are on, where that is another one.
+    """
     rows = [
-        f"| [`{name}`](../settings.md#{name.lower()}) | {cell(setting.kind.expected)} "
-        f"| {cell(setting.description)} |"
+        f"| [`{name}`]({page}#{name.lower()}) | {cell(takes_of(setting))} "
+        f"| {default_in_words(setting)} | {cell(setting.description)} |"
         for name, setting in sorted(SETTINGS.items())
     ]
-    head = (
-        "# Every setting\n\nMade of the settings themselves. Where values come from, defaults and "
-        "effects: [settings](../settings.md).\n\n"
-        "| setting | takes | meaning |\n| --- | --- | --- |"
-    )
-    return "\n".join([head, *rows, ""])
+    head = ["| setting | takes | default | meaning |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows])
+
+
+def takes_of(setting: Setting[Any]) -> str:
+    """Say what a setting takes, in short."""
+    return setting.kind.expected.partition(" (also")[0]
+
+
+def default_in_words(setting: Setting[Any]) -> str:
+    """Give the default of a setting, in a home of no particular place."""
+    values: dict[str, Any] = {
+        "PENSTOCK_HOME": Path("PENSTOCK_HOME"),
+        "PENSTOCK_API_URL": None,
+        "PENSTOCK_DEBUG_MODE": False,
+        "PENSTOCK_TEST_MODE": False,
+        "PENSTOCK_LEASE_TTL_S": SETTINGS["PENSTOCK_LEASE_TTL_S"].default,
+    }
+    default = setting.default_from(values)
+    if default is None or default == ():
+        return "none"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, float):
+        return f"`{default:g}`"
+    return "`" + str(default).replace(str(Path.home()), "~") + "`"
+
+
+def setting_line(setting: Setting[Any]) -> str:
+    """Give the line that begins the entry of a setting."""
+    also = "".join(f" Also read as `{name}`." for name in setting.former_names)
+    return f"Takes {takes_of(setting)}. Default: {default_in_words(setting)}.{also}"

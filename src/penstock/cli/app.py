@@ -279,8 +279,14 @@ def recover(
         bool, typer.Option("--watch", help="Go on, and execute the runs that wait for a process.")
     ] = False,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, help="With --watch: how many to execute at once.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            help="With --watch: how many to execute at once; else PENSTOCK_RUNNER_PROCESS_LIMIT.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done.")
     ] = False,

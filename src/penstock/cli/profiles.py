@@ -12,7 +12,8 @@ from penstock.cli.output import write, write_document, write_fields, write_json,
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from penstock.settings import Profiles
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 profile_app = typer.Typer(
@@ -40,9 +41,12 @@ def create(name: _Name) -> None:
 
     Example: penstock profile create work
     """
-    profiles, _ = _profiles()
-    _refuse_taken(profiles, name)
-    _change(profiles.source, lambda _document, tables: tables.update({name: {}}))
+
+    def change(profiles: Profiles, _document: Any, tables: Any) -> None:
+        _refuse_taken(profiles, name)
+        tables[name] = {}
+
+    _change(change)
     write(f"Made profile {name!r}: use it with `penstock profile use {name}`.\n")
 
 
@@ -52,9 +56,12 @@ def use(name: _Name) -> None:
 
     Example: penstock profile use work
     """
-    profiles, _ = _profiles()
-    profiles.find(name)
-    _change(profiles.source, lambda document, _tables: _activate(document, name))
+
+    def change(profiles: Profiles, document: Any, _tables: Any) -> None:
+        profiles.find(name)
+        _activate(document, name)
+
+    _change(change)
     write(f"Profile {name!r} is active.\n")
     named = os.environ.get("PENSTOCK_PROFILE")
     if named and named != name:
@@ -67,12 +74,18 @@ def delete(name: _Name) -> None:
 
     Example: penstock profile delete work
     """
-    profiles, used = _profiles()
-    _refuse_unwritten(profiles, name)
-    if name in (used, profiles.active):
-        msg = f"Profile {name!r} is in use: make another active with `penstock profile use` first."
-        raise CommandError(msg)
-    _change(profiles.source, lambda _document, tables: tables.pop(name))
+
+    def change(profiles: Profiles, _document: Any, tables: Any) -> None:
+        _refuse_unwritten(profiles, name)
+        if name in (_profiles()[1], profiles.active):
+            msg = (
+                f"Profile {name!r} is in use: make another active with `penstock profile use`"
+                " first."
+            )
+            raise CommandError(msg)
+        del tables[name]
+
+    _change(change)
     write(f"Deleted profile {name!r}.\n")
 
 
@@ -105,16 +118,15 @@ def rename(
 
     Example: penstock profile rename work office
     """
-    profiles, _ = _profiles()
-    _refuse_unwritten(profiles, name)
-    _refuse_taken(profiles, new_name)
 
-    def change(document: Any, tables: Any) -> None:
+    def change(profiles: Profiles, document: Any, tables: Any) -> None:
+        _refuse_unwritten(profiles, name)
+        _refuse_taken(profiles, new_name)
         tables[new_name] = tables.pop(name)
         if profiles.active == name:
             _activate(document, new_name)
 
-    _change(profiles.source, change)
+    _change(change)
     write(f"Profile {name!r} is named {new_name!r} now.\n")
 
 
@@ -128,26 +140,26 @@ def _activate(document: Any, name: str) -> None:
     document.update(tables)
 
 
-def _refuse_taken(profiles: Any, name: str) -> None:
+def _refuse_taken(profiles: Profiles, name: str) -> None:
     if not name.strip() or name in profiles.names:
         reason = "is there already" if name.strip() else "is no name"
         msg = f"Profile {name!r} {reason}: choose another name."
         raise CommandError(msg)
 
 
-def _refuse_unwritten(profiles: Any, name: str) -> None:
+def _refuse_unwritten(profiles: Profiles, name: str) -> None:
     if profiles.find(name).source is None:
         msg = f"Profile {name!r} is built in, and not in {profiles.source}: nothing to change."
         raise CommandError(msg)
 
 
-def _profiles() -> Any:
+def _profiles() -> tuple[Profiles, str]:
     from penstock.settings.model import find_profiles
 
     return find_profiles(os.environ)
 
 
-def _change(path: Path, change: Callable[[Any, Any], object]) -> None:
+def _change(change: Callable[[Profiles, Any, Any], object]) -> None:
     from penstock.settings.writing import change_profiles
 
-    change_profiles(path, change)
+    change_profiles(_profiles()[0].source, change)

@@ -40,9 +40,6 @@ READY_LIMIT = 100
 HOOKS_TIMEOUT_S = 60.0
 """For how long the `on_crashed` hooks of runs that were found are waited for."""
 
-TAKING_UP_PERIOD_S = 0.5
-"""How often it is looked for runs that wait for a process."""
-
 END_GRACE_S = 10.0
 """How long processes get to end in order that are interrupted, before they are killed."""
 
@@ -65,12 +62,12 @@ class Finding(NamedTuple):
     kind: str = "flow run"
 
 
-def recover_runs(*, watch: bool, limit: int, dry_run: bool, as_json: bool) -> int:
+def recover_runs(*, watch: bool, limit: int | None, dry_run: bool, as_json: bool) -> int:
     """Look for runs that were left, and see to them: once, or until it is interrupted.
 
     Parameters:
         watch: go on, and execute the runs that wait for a process.
-        limit: how many are executed at once.
+        limit: how many are executed at once; PENSTOCK_RUNNER_PROCESS_LIMIT if it is not said.
         dry_run: only say what would be done.
         as_json: print objects, for programs.
 
@@ -86,9 +83,10 @@ def recover_runs(*, watch: bool, limit: int, dry_run: bool, as_json: bool) -> in
         raise CommandError(message)
     setup_logging()
     store = get_store()
+    most = limit or get_current_settings().runner_process_limit
     if watch:
-        return _Watch(store, limit, as_json=as_json).run()
-    findings = _look_once(store, limit, dry_run=dry_run)
+        return _Watch(store, most, as_json=as_json).run()
+    findings = _look_once(store, most, dry_run=dry_run)
     if as_json:
         write_json(_as_object(each) for each in findings)
         return 0
@@ -151,7 +149,7 @@ class _Watch:
         self.suspects = Suspects()
         self.signals: list[int] = []
         settings = get_current_settings()
-        services = [Service("taking up", TAKING_UP_PERIOD_S, self._take_up)]
+        services = [Service("taking up", settings.runner_poll_frequency, self._take_up)]
         if settings.api_services_recovery_enabled:
             period_s = settings.api_services_recovery_loop_seconds
             services.insert(0, Service("recovery", period_s, self._recover))

@@ -9,6 +9,7 @@ from penstock import clock, world
 from penstock.context import FlowRunContext
 from penstock.engine import inputs as run_inputs
 from penstock.engine.cancelling import attendant, names_of, wait_for_code
+from penstock.engine.debugging import log_call
 from penstock.engine.effects import Await, Commit, Invoke, Read, Save, Sleep, Steps
 from penstock.engine.execution import CANCELLED, TIMED_OUT
 from penstock.engine.flow_transitions import FlowCall, log_finish, propose, run_hooks
@@ -357,6 +358,8 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
     )
     invocation.interruptible = _has_to_be_interruptible(call)
     execution.invocation = invocation
+    if execution.settings.debug_mode:
+        log_call(call.logger(), invocation)
     outcome = yield Invoke(invocation)
     execution.invocation = None
     if outcome.timed_out:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock import clock
 from penstock.context import FlowRunContext
+from penstock.engine.debugging import state_for_log
 from penstock.engine.effects import Commit, Sleep, Steps
 from penstock.engine.hooks import call_hook
 from penstock.exceptions import Abort
@@ -99,7 +100,8 @@ def log_finish(call: FlowCall, state: State) -> None:
         call.logger().info("Currently paused and suspending execution.%s", hint)
     else:
         level = logging.INFO if state.is_completed() else logging.ERROR
-        log_flow_run(call.run, level, f"Finished in state {state}", call.flow)
+        ended = state_for_log(state, call.execution.settings)
+        log_flow_run(call.run, level, f"Finished in state {ended}", call.flow)
 
 
 def run_hooks(call: FlowCall, state: State) -> Steps[None]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from penstock import clock
 from penstock.context import TaskRunContext
 from penstock.engine import inputs as run_inputs
+from penstock.engine.debugging import log_call, state_for_log
 from penstock.engine.effects import Ask, Await, Invoke, Save, Sleep, Steps
 from penstock.engine.links import link_result
 from penstock.engine.task_transitions import (
@@ -218,9 +219,11 @@ def _call_of(call: TaskCall, context: TaskRunContext, parameters: dict[str, Any]
         context=call.context,
         name=call.run.name,
     )
-    flow = call.execution.flow
-    if flow is not None and flow.timeout_seconds:
+    execution = call.execution
+    if execution.flow is not None and execution.flow.timeout_seconds:
         made.interruptible = True
+    if execution.settings.debug_mode:
+        log_call(call.logger(), made)
     return made
 
 
@@ -328,7 +331,7 @@ def _after_cached(call: TaskCall, context: TaskRunContext, state: State) -> Step
         if call.execution.settings.run_on_completion_hooks_on_cached:
             yield from run_hooks(call, context, state)
         if _logger.isEnabledFor(logging.DEBUG):
-            call.logger().debug("Finished in state %s", state)
+            call.logger().debug("Finished in state %s", _in_words(call, state))
 
 
 def _rename(call: TaskCall, context: TaskRunContext, parameters: Mapping[str, Any]) -> Steps[None]:
@@ -365,11 +368,15 @@ def _finish(
         if call.task.on_completion is not None:
             yield from run_hooks(call, context, state)
         if _logger.isEnabledFor(logging.DEBUG):
-            call.logger().debug("Finished in state %s", state)
+            call.logger().debug("Finished in state %s", _in_words(call, state))
     elif state.is_final():
         yield from run_hooks(call, context, state)
-        call.logger().error("Finished in state %s", state)
+        call.logger().error("Finished in state %s", _in_words(call, state))
     return state
+
+
+def _in_words(call: TaskCall, state: State) -> str:
+    return state_for_log(state, call.execution.settings)
 
 
 def _completed(call: TaskCall, context: TaskRunContext, value: Any) -> Steps[State]:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from penstock.settings.model import Setting
 from penstock.settings.parsing import (
     BOOLEAN,
+    BYTES,
     COUNT,
+    DAYS,
     DELAYS,
     LEVEL,
     NAMES,
@@ -18,9 +20,11 @@ from penstock.settings.parsing import (
     POSITIVE_COUNT,
     POSITIVE_SECONDS,
     SECONDS,
+    STORE,
     TEXT,
     one_of,
     optional,
+    users_folder,
 )
 
 if TYPE_CHECKING:
@@ -35,12 +39,19 @@ def _in_home(name: str) -> Any:
     return default
 
 
+def _unless_testing(usual: Any, testing: Any) -> Any:
+    def default(values: Mapping[str, Any]) -> Any:
+        return testing if values["PENSTOCK_TEST_MODE"] else usual
+
+    return default
+
+
 # Where things are
 
 PENSTOCK_HOME = Setting(
     "PENSTOCK_HOME",
     PATH,
-    default=lambda _values: PATH.parse("~/.penstock"),
+    default=lambda _values: users_folder() / ".penstock",
     description="The folder that holds the database file, results and profiles.",
 )
 PENSTOCK_PROFILES_PATH = Setting(
@@ -62,7 +73,9 @@ PENSTOCK_API_URL = Setting(
     "PENSTOCK_API_URL",
     optional(TEXT),
     default=None,
-    description="The URL of the API of a server; none means the local store, in process.",
+    description=(
+        "The URL of the API of a server, for addresses only: runs are recorded in the store."
+    ),
 )
 PENSTOCK_UI_URL = Setting(
     "PENSTOCK_UI_URL",
@@ -79,23 +92,27 @@ PENSTOCK_DEBUG_MODE = Setting(
     "PENSTOCK_DEBUG_MODE",
     BOOLEAN,
     default=False,
-    description="Log at DEBUG by default, and show penstock's own frames in tracebacks.",
+    description=(
+        "Log at DEBUG by default, with each call's arguments and each state's result, and show"
+        " penstock's own frames in tracebacks."
+    ),
 )
 PENSTOCK_TEST_MODE = Setting(
-    "PENSTOCK_TEST_MODE", BOOLEAN, default=False, description="On while penstock is used by tests."
-)
-PENSTOCK_UNIT_TEST_MODE = Setting(
-    "PENSTOCK_UNIT_TEST_MODE",
+    "PENSTOCK_TEST_MODE",
     BOOLEAN,
     default=False,
-    description="On while penstock's own unit tests run.",
+    description=(
+        "On while tests use penstock: by default nothing old is deleted meanwhile, and logs"
+        " outside of runs are let pass."
+    ),
+    former_names=("PENSTOCK_UNIT_TEST_MODE",),
 )
 
 # The store
 
 PENSTOCK_STORE_URL = Setting(
     "PENSTOCK_STORE_URL",
-    TEXT,
+    STORE,
     default=lambda values: f"sqlite:///{values['PENSTOCK_HOME'] / 'penstock.db'}",
     description="The URL of the database that records runs.",
     former_names=("PENSTOCK_API_DATABASE_CONNECTION_URL",),
@@ -141,8 +158,8 @@ PENSTOCK_HEARTBEAT_INTERVAL_S = Setting(
 
 PENSTOCK_RETENTION_RUNS_DAYS = Setting(
     "PENSTOCK_RETENTION_RUNS_DAYS",
-    SECONDS,
-    default=90,
+    DAYS,
+    default=_unless_testing(90, 0),
     description=(
         "Days for which flow runs that are over are kept, with their task runs; 0 keeps them for"
         " ever."
@@ -150,8 +167,8 @@ PENSTOCK_RETENTION_RUNS_DAYS = Setting(
 )
 PENSTOCK_RETENTION_LOGS_DAYS = Setting(
     "PENSTOCK_RETENTION_LOGS_DAYS",
-    SECONDS,
-    default=30,
+    DAYS,
+    default=_unless_testing(30, 0),
     description=(
         "Days for which the logs of runs that are over are kept; 0 keeps them as long as their"
         " runs."
@@ -252,7 +269,8 @@ PENSTOCK_ASYNC_FETCH_STATE_RESULT = Setting(
     BOOLEAN,
     default=False,
     description=(
-        "Let State.result() fetch the value (an awaitable) in async code without fetch=True."
+        "Have State.result() give an awaitable in async code, as with fetch=True, where the call"
+        " does not say."
     ),
 )
 
@@ -274,7 +292,7 @@ PENSTOCK_RESULTS_DEFAULT_SERIALIZER = Setting(
 )
 PENSTOCK_RESULTS_INLINE_LIMIT_BYTES = Setting(
     "PENSTOCK_RESULTS_INLINE_LIMIT_BYTES",
-    COUNT,
+    BYTES,
     default=65536,
     description="The largest pickled result, in bytes, that is kept in its run's record.",
 )
@@ -333,14 +351,14 @@ PENSTOCK_LOGGING_TO_API_ENABLED = Setting(
 PENSTOCK_LOGGING_TO_API_WHEN_MISSING_FLOW = Setting(
     "PENSTOCK_LOGGING_TO_API_WHEN_MISSING_FLOW",
     one_of("warn", "error", "ignore"),
-    default="warn",
+    default=_unless_testing("warn", "ignore"),
     description=(
         "What a record for the store does outside of any run: `warn`, `error` or `ignore`."
     ),
 )
 PENSTOCK_LOGGING_TO_API_MAX_LOG_SIZE = Setting(
     "PENSTOCK_LOGGING_TO_API_MAX_LOG_SIZE",
-    COUNT,
+    BYTES,
     default=1_000_000,
     description="The largest log record, in bytes, that is written to the store.",
 )
@@ -407,6 +425,18 @@ PENSTOCK_GRAPH_TASK_RUNNER = Setting(
 
 # Services
 
+PENSTOCK_RUNNER_PROCESS_LIMIT = Setting(
+    "PENSTOCK_RUNNER_PROCESS_LIMIT",
+    POSITIVE_COUNT,
+    default=5,
+    description="How many flow runs `penstock recover --watch` executes at once.",
+)
+PENSTOCK_RUNNER_POLL_FREQUENCY = Setting(
+    "PENSTOCK_RUNNER_POLL_FREQUENCY",
+    POSITIVE_SECONDS,
+    default=0.5,
+    description="Seconds between two looks for flow runs that wait for a process.",
+)
 PENSTOCK_API_SERVICES_RECOVERY_ENABLED = Setting(
     "PENSTOCK_API_SERVICES_RECOVERY_ENABLED",
     BOOLEAN,

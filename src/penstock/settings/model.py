@@ -12,29 +12,19 @@ import warnings
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
+from penstock.exceptions import MissingProfileError
+from penstock.settings.foreign import PREFIX, hint
 from penstock.settings.parsing import InvalidSettingError, Kind, UnknownSettingError
-from penstock.settings.profiles import DEFAULT_PROFILE, Profile, Profiles, load_profiles
-from penstock.settings.project import PROJECT_FILE, full_name, line_of, load_project
+from penstock.settings.profiles import Profile, Profiles, load_profiles
+from penstock.settings.reading import Found, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from penstock.exceptions import PenstockException
+
 T = TypeVar("T")
-
-PREFIX = "PENSTOCK_"
-INTERNAL_PREFIX = "PENSTOCK__"
-LOGGING_OVERRIDE_PREFIXES = tuple(
-    f"{PREFIX}LOGGING_{section}_"
-    for section in ("LOGGERS", "HANDLERS", "FORMATTERS", "FILTERS", "ROOT")
-)
-"""Variables that change single entries of the logging configuration; read by penstock.logging."""
-
-ENVIRONMENT_ONLY = frozenset({"PENSTOCK_PROFILE", "PENSTOCK_PROFILES_PATH"})
-"""They say which profile counts, so a profile cannot set them."""
-
-NOT_IN_PROJECTS = ENVIRONMENT_ONLY | {"PENSTOCK_HOME"}
-"""The profiles file is found by them, and it is the user's, not the project's."""
 
 SETTINGS: dict[str, Setting[Any]] = {}
 """Every setting by its full name, in the order in which they are defined."""
@@ -127,6 +117,24 @@ class Setting(Generic[T]):
                 f" {self.kind.expected}. Correct it there, or remove it to use the default."
             )
             raise InvalidSettingError(msg) from None
+
+    def parse_in_file(self, value: object, source: str, folder: Path | None) -> T:
+        """Make a value that stands in a file; what it names is relative to the file's folder.
+
+        Args:
+            value: A TOML value.
+            source: Where it was found, for the error message.
+            folder: The folder of the file; None where there is no file.
+
+        Raises:
+            InvalidSettingError: It is not such a value.
+        """
+        place = self.kind.relative_to
+        try:
+            located = value if place is None or folder is None else place(value, folder)
+        except RuntimeError:  # the folder of a user whom nobody knows
+            located = value
+        return self.parse(located, source)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by name: there is one object for each setting."""
@@ -236,7 +244,7 @@ class Settings:
         if name.startswith("__"):
             raise AttributeError(name)
         attributes = [setting.attribute for setting in SETTINGS.values()]
-        msg = f"There is no setting {name!r}.{_did_you_mean(name, attributes)}"
+        msg = f"There is no setting {name!r}. {hint(name, attributes)}"
         raise UnknownSettingError(msg)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -327,23 +335,53 @@ def load_settings(
         InvalidSettingError: A value is wrong, or the profiles file cannot be read.
         MissingProfileError: The named profile does not exist.
     """
-    notices: list[str] = []
-    in_environment = _read_environment(environment, notices)
-    is_asked_for = profile is not None or bool(in_environment[0].get("PENSTOCK_PROFILE"))
+    return _load(Reader(SETTINGS, _FORMER_NAMES), environment, profile, prefer_profile)
+
+
+def find_faults(environment: Mapping[str, str]) -> tuple[Settings | None, list[str]]:
+    """Read all settings, and find everything that is wrong with them.
+
+    Args:
+        environment: Environment variables.
+
+    Returns:
+        The snapshot, of the values that are right (None where there can be none), and a sentence
+        or two for each fault.
+    """
+    faults: list[PenstockException] = []
+    settings, notices = None, []
+    try:
+        settings, notices = _load(Reader(SETTINGS, _FORMER_NAMES, faults), environment)
+    except InvalidSettingError as error:  # a default that cannot be worked out: nothing can be
+        faults.append(error)
+    return settings, [*map(str, faults), *notices]
+
+
+def _load(
+    reader: Reader,
+    environment: Mapping[str, str],
+    profile: Profile | None = None,
+    prefer_profile: bool = False,  # noqa: FBT001, FBT002
+) -> tuple[Settings, list[str]]:
+    in_environment = reader.environment(environment)
+    is_asked_for = profile is not None or bool(in_environment.values.get("PENSTOCK_PROFILE"))
     if profile is None:
-        profiles, name = _profiles_and_name(in_environment[0])
-        profile = profiles.find(name)
-    in_profile = _read_profile(profile, notices)
-    in_project = _read_project(notices)
+        profiles, name = reader.profiles(in_environment.values)
+        try:
+            profile = profiles.find(name)
+        except MissingProfileError as error:
+            reader.refuse(error)
+            profile = Profile(name)
+    in_profile = reader.profile(profile)
+    in_project = reader.project()
     # What counts least comes first.
     order = [in_project, in_profile] if is_asked_for else [in_profile, in_project]
     order.insert(1 if prefer_profile else 2, in_environment)
-    given: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for values, places in order:
-        given |= values
-        sources |= places
-    return Settings(given, sources, profile), notices
+    merged = Found({}, {})
+    for found in order:
+        merged.values.update(found.values)
+        merged.sources.update(found.sources)
+    return Settings(*merged, profile), reader.notices
 
 
 def find_profiles(environment: Mapping[str, str]) -> tuple[Profiles, str]:
@@ -358,7 +396,8 @@ def find_profiles(environment: Mapping[str, str]) -> tuple[Profiles, str]:
     Raises:
         InvalidSettingError: A variable is wrong, or the file cannot be read.
     """
-    return _profiles_and_name(_read_environment(environment, [])[0])
+    reader = Reader(SETTINGS, _FORMER_NAMES)
+    return reader.profiles(reader.environment(environment).values)
 
 
 def warn_of(notices: Iterable[str]) -> None:
@@ -377,7 +416,7 @@ def find_setting(name: str | Setting[Any]) -> Setting[Any]:
         return name
     setting = SETTINGS.get(_FORMER_NAMES.get(name, name))
     if setting is None:
-        msg = f"There is no setting {name!r}.{_did_you_mean(name, SETTINGS)}"
+        msg = f"There is no setting {name!r}. {hint(name, SETTINGS)}"
         raise UnknownSettingError(msg)
     return setting
 
@@ -386,107 +425,6 @@ def load_all_profiles(settings: Settings | None = None) -> Profiles:
     """Read the profiles file of `settings`, or of those in force."""
     values = (settings or get_current_settings()).values_by_name
     return load_profiles(values["PENSTOCK_PROFILES_PATH"])
-
-
-def _read_environment(
-    environment: Mapping[str, str], notices: list[str]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Parse the variables that are settings; also say for each where it came from."""
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for variable in sorted(name for name in environment if name.startswith(PREFIX)):
-        if variable.startswith((INTERNAL_PREFIX, *LOGGING_OVERRIDE_PREFIXES)):
-            continue
-        name = _FORMER_NAMES.get(variable, variable)
-        if name not in SETTINGS:
-            notices.append(_unknown(variable, "the environment"))
-        elif environment[variable] and (variable == name or not environment.get(name)):
-            sources[name] = f"environment variable {variable}"
-            values[name] = SETTINGS[name].parse(environment[variable], sources[name])
-    return values, sources
-
-
-def _read_profile(profile: Profile, notices: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    source = _in_words(profile)
-    values: dict[str, Any] = {}
-    for key, value in profile.settings.items():
-        name = _name_of(key)
-        if name in ENVIRONMENT_ONLY:
-            notices.append(f"{name} in {source} has no effect: set it as environment variable.")
-        elif name not in SETTINGS:
-            notices.append(_unknown(key, source))
-        else:
-            header = f"profiles.{profile.name}"
-            values[name] = _parse_entry(name, key, value, source, profile.source, header)
-    return values, dict.fromkeys(values, source)
-
-
-def _read_project(notices: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for path, table in reversed(load_project()):
-        header = "" if path.name == PROJECT_FILE else "tool.penstock"
-        source = f"the project file {path}"
-        for key, value in table.items():
-            name = _name_of(key)
-            if name in NOT_IN_PROJECTS:
-                msg = (
-                    f"{key} stands in {_with_line(source, path, key, header)}, but no project file"
-                    " can set it. Set it as environment variable, and remove it there."
-                )
-                raise InvalidSettingError(msg)
-            if name not in SETTINGS:
-                notices.append(_unknown(key, _with_line(source, path, key, header)))
-                continue
-            values[name] = _parse_entry(name, key, value, source, path, header)
-            sources[name] = source
-    return values, sources
-
-
-def _name_of(key: str) -> str:
-    name = full_name(key)
-    return _FORMER_NAMES.get(name, name)
-
-
-def _parse_entry(
-    name: str, key: str, value: object, source: str, path: Path | None, header: str
-) -> Any:
-    setting = SETTINGS[name]
-    try:
-        return setting.parse(value, source)
-    except InvalidSettingError:
-        if path is None:
-            raise
-    # Again, with the line in the message: finding it takes too long to do for good values.
-    return setting.parse(value, _with_line(source, path, key, header))
-
-
-def _with_line(source: str, path: Path, key: str, header: str) -> str:
-    line = line_of(path, key, header)
-    return source if line is None else f"{source}, line {line}"
-
-
-def _in_words(profile: Profile) -> str:
-    place = f" in {profile.source}" if profile.source else ""
-    return f"profile {profile.name!r}{place}"
-
-
-def _profiles_and_name(from_environment: Mapping[str, Any]) -> tuple[Profiles, str]:
-    paths = Settings(from_environment, {}, Profile(DEFAULT_PROFILE)).values_by_name
-    profiles = load_profiles(cast("Path", paths["PENSTOCK_PROFILES_PATH"]))
-    return profiles, paths["PENSTOCK_PROFILE"] or profiles.active or DEFAULT_PROFILE
-
-
-def _unknown(name: str, source: str) -> str:
-    hint = _did_you_mean(full_name(name), SETTINGS)
-    return f"{name} in {source} is not a setting of penstock and has no effect.{hint}"
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
-    return f" Did you mean {close[0]}?" if close else " `penstock.settings` lists all there are."
 
 
 def _as_text(value: object) -> str:

@@ -7,6 +7,7 @@ profile, and as Python objects from code; each kind takes all three.
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
+_SQLITE = "sqlite:///"
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
 
 
@@ -36,15 +38,24 @@ class Kind(Generic[T]):
         python_type: The type of the parsed value, as `Setting.type` shows it.
         expected: What to tell a user who gave something else, e.g. `a whole number`.
         parse: Makes the value from text, a TOML value or a Python object; raises ValueError.
+        relative_to: Makes a value that was found in a file, and names a place relative to that
+            file's folder, name the same place from anywhere.
     """
 
-    __slots__ = ("expected", "parse", "python_type")
+    __slots__ = ("expected", "parse", "python_type", "relative_to")
 
-    def __init__(self, python_type: object, expected: str, parse: Callable[[object], T]) -> None:
+    def __init__(
+        self,
+        python_type: object,
+        expected: str,
+        parse: Callable[[object], T],
+        relative_to: Callable[[object, Path], object] | None = None,
+    ) -> None:
         """Describe the kind."""
         self.python_type = python_type
         self.expected = expected
         self.parse = parse
+        self.relative_to = relative_to
 
 
 def _boolean(value: object) -> bool:
@@ -87,7 +98,20 @@ def _path(value: object) -> Path:
     text = _text(value)
     if not text:
         raise ValueError
-    return Path(text).expanduser()
+    return Path(text).expanduser().absolute()
+
+
+def _path_relative_to(value: object, folder: Path) -> object:
+    return folder / Path(value).expanduser() if isinstance(value, str) and value else value
+
+
+def _store_relative_to(value: object, folder: Path) -> object:
+    if not isinstance(value, str) or not value.startswith(_SQLITE):
+        return value
+    path = value.removeprefix(_SQLITE)
+    if not path or path == ":memory:":
+        return value
+    return f"{_SQLITE}{folder / Path(path).expanduser()}"
 
 
 def _names(value: object) -> tuple[str, ...]:
@@ -110,6 +134,25 @@ def _not_negative(number: float) -> float:
     if number < 0:
         raise ValueError
     return number
+
+
+def users_folder() -> Path:
+    """Return the user's own folder.
+
+    Raises:
+        InvalidSettingError: It is not known, as in some containers.
+    """
+    try:
+        folder = Path("~").expanduser()
+    except RuntimeError:
+        folder = None
+    if folder is None or not folder.is_absolute() or os.environ.get("HOME") == "":
+        msg = (
+            "The folder of this user is not known (HOME is not set), so there is no place for"
+            " penstock's own: set PENSTOCK_HOME to a folder that can be written."
+        )
+        raise InvalidSettingError(msg)
+    return folder
 
 
 def _level(value: object) -> str:
@@ -160,8 +203,10 @@ def one_of(*choices: str) -> Kind[str]:
 BOOLEAN: Kind[bool] = Kind(bool, "true or false (also yes, no, on, off, 1, 0)", _boolean)
 INTEGER: Kind[int] = Kind(int, "a whole number", _integer)
 NUMBER: Kind[float] = Kind(float, "a number", _number)
+_SECONDS: Kind[float] = Kind(float, "a number of seconds", _number)
 TEXT: Kind[str] = Kind(str, "text", _text)
-PATH: Kind[Path] = Kind(Path, "a path", _path)
+PATH: Kind[Path] = Kind(Path, "a path", _path, _path_relative_to)
+STORE: Kind[str] = Kind(str, "the URL of a store", _text, _store_relative_to)
 NAMES: Kind[tuple[str, ...]] = Kind(tuple[str, ...], "names separated by commas", _names)
 LEVEL: Kind[str] = Kind(str, "a level such as DEBUG, INFO, WARNING or a number", _level)
 DELAYS: Kind[float | list[float]] = Kind(
@@ -169,5 +214,7 @@ DELAYS: Kind[float | list[float]] = Kind(
 )
 COUNT: Kind[int] = at_least(INTEGER, 0)
 POSITIVE_COUNT: Kind[int] = at_least(INTEGER, 1)
-SECONDS: Kind[float] = at_least(NUMBER, 0)
-POSITIVE_SECONDS: Kind[float] = at_least(NUMBER, 0, above=True)
+BYTES: Kind[int] = at_least(Kind(int, "a whole number of bytes", _integer), 0)
+DAYS: Kind[float] = at_least(Kind(float, "a number of days", _number), 0)
+SECONDS: Kind[float] = at_least(_SECONDS, 0)
+POSITIVE_SECONDS: Kind[float] = at_least(_SECONDS, 0, above=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from penstock.exceptions import MissingProfileError
 from penstock.settings.parsing import InvalidSettingError
+from penstock.settings.toml_files import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,11 @@ class Profile:
         return self.name == other.name and self.settings == other.settings
 
     __hash__ = None  # type: ignore[assignment]
+
+    def in_words(self) -> str:
+        """Name the profile and its file, for messages."""
+        place = f" in {self.source}" if self.source else ""
+        return f"profile {self.name!r}{place}"
 
     def __repr__(self) -> str:
         """Show the names only: values may be secret."""
@@ -92,9 +98,16 @@ class Profiles:
         close = difflib.get_close_matches(name, self.profiles, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         known = ", ".join(repr(known) for known in self.profiles)
+        if name == self.active:
+            missing = f"The active profile, {name!r}, is not in {self.source}."
+            other = close[0] if close else DEFAULT_PROFILE
+            remedy = f"Make another one active: `penstock profile use {other}`"
+        else:
+            missing = f"There is no profile {name!r} in {self.source}."
+            remedy = "Set PENSTOCK_PROFILE to one of these"
         msg = (
-            f"There is no profile {name!r} in {self.source}.{hint} It has {known}. Set"
-            " PENSTOCK_PROFILE to one of these, or add a table of this name to the file."
+            f"{missing}{hint} It has {known}. {remedy}, or make it:"
+            f" `penstock profile create {name}`."
         )
         raise MissingProfileError(msg)
 
@@ -121,7 +134,7 @@ def load_profiles(path: Path) -> Profiles:
             " or point PENSTOCK_PROFILES_PATH at another file."
         )
         raise InvalidSettingError(msg) from error
-    document = _parse_toml(content, path)
+    document = parse_toml(content, path, "profiles file")
     active: object = document.get("active")
     if active is not None and not isinstance(active, str):
         msg = (
@@ -138,13 +151,3 @@ def _table(value: object, path: Path) -> dict[str, Any]:
         msg = f"The profiles file {path} must hold its profiles as [profiles.<name>] tables."
         raise InvalidSettingError(msg)
     return cast("dict[str, Any]", value)
-
-
-def _parse_toml(content: bytes, path: Path) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"The profiles file {path} is not valid TOML: {error}. Correct it or move it away."
-        raise InvalidSettingError(msg) from error

@@ -10,12 +10,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from penstock.settings.parsing import InvalidSettingError
+from penstock.settings.toml_files import parse_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROJECT_FILE = "penstock.toml"
 PYPROJECT_FILE = "pyproject.toml"
+_WHAT = "project file"
 _MARK = b"tool.penstock"
 
 
@@ -31,11 +36,15 @@ class ProjectTable(NamedTuple):
     values: dict[str, Any]
 
 
-def load_project(folder: str | None = None) -> tuple[ProjectTable, ...]:
+def load_project(
+    folder: str | None = None, refuse: Callable[[InvalidSettingError], None] | None = None
+) -> tuple[ProjectTable, ...]:
     """Read the project files that count in a folder.
 
     Args:
         folder: Where to begin; None means the working directory.
+        refuse: Is given what is wrong with a file, which then holds nothing; with none it is
+            raised.
 
     Returns:
         None, one or two tables; the first one counts most.
@@ -49,7 +58,7 @@ def load_project(folder: str | None = None) -> tuple[ProjectTable, ...]:
         return ()
     # Plain text: this is done at each start, and paths as objects take three times as long.
     while True:
-        found = _tables_of(current)
+        found = _tables_of(current, refuse)
         if found:
             return found
         above = os.path.dirname(current)  # noqa: PTH120
@@ -91,16 +100,22 @@ def line_of(path: Path, key: str, header: str = "") -> int | None:
     return None
 
 
-def _tables_of(folder: str) -> tuple[ProjectTable, ...]:
+def _tables_of(
+    folder: str, refuse: Callable[[InvalidSettingError], None] | None
+) -> tuple[ProjectTable, ...]:
     tables: list[ProjectTable] = []
-    own = os.path.join(folder, PROJECT_FILE)  # noqa: PTH118
-    if _is_file(own):
-        path = Path(own)
-        tables.append(ProjectTable(path, _parse(_read(path), path)))
-    shared = os.path.join(folder, PYPROJECT_FILE)  # noqa: PTH118
-    if _is_file(shared):
-        path = Path(shared)
-        values = _tool_table(path)
+    for name, read in ((PROJECT_FILE, _own_table), (PYPROJECT_FILE, _tool_table)):
+        file = os.path.join(folder, name)  # noqa: PTH118
+        if not _is_file(file):
+            continue
+        path = Path(file)
+        try:
+            values = read(path)
+        except InvalidSettingError as error:
+            if refuse is None:
+                raise
+            refuse(error)
+            values = {}
         if values is not None:
             tables.append(ProjectTable(path, values))
     return tuple(tables)
@@ -113,6 +128,10 @@ def _is_file(path: str) -> bool:
         return False
 
 
+def _own_table(path: Path) -> dict[str, Any]:
+    return parse_toml(_read(path), path, _WHAT)
+
+
 def _tool_table(path: Path) -> dict[str, Any] | None:
     try:
         content = path.read_bytes()
@@ -120,7 +139,7 @@ def _tool_table(path: Path) -> dict[str, Any] | None:
         return None
     if _MARK not in content:
         return None
-    tools: Any = _parse(content, path).get("tool", {})
+    tools: Any = parse_toml(content, path, _WHAT).get("tool", {})
     table: Any = cast("dict[str, Any]", tools).get("penstock") if isinstance(tools, dict) else None
     if table is None:
         return None
@@ -138,14 +157,4 @@ def _read(path: Path) -> bytes:
             f"The project file {path} cannot be read: {error.strerror or error}. Make it readable,"
             " or move it away."
         )
-        raise InvalidSettingError(msg) from error
-
-
-def _parse(content: bytes, path: Path) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"The project file {path} is not valid TOML: {error}. Correct it or move it away."
         raise InvalidSettingError(msg) from error

@@ -24,6 +24,7 @@ from penstock.exceptions import (
 )
 from penstock.ids import new_id
 from penstock.results import BaseResult
+from penstock.settings import PENSTOCK_ASYNC_FETCH_STATE_RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -170,8 +171,9 @@ class State(msgspec.Struct, kw_only=True, eq=False):
             raise_on_failure: raise the run's exception if it failed, crashed or was cancelled;
                 otherwise the exception is returned.
             fetch: in async code, `True` gives an awaitable, for programs that write
-                `await state.result(fetch=True)`. Without it the value is given at once, in sync
-                and async code alike.
+                `await state.result(fetch=True)`. `False` gives the value at once, and so does no
+                word, unless `PENSTOCK_ASYNC_FETCH_STATE_RESULT` is on. In sync code it is always
+                the value.
 
         Raises:
             PausedRun: the run is paused.
@@ -179,6 +181,8 @@ class State(msgspec.Struct, kw_only=True, eq=False):
             MissingResult: the result was not kept.
             Exception: whatever the run failed with.
         """
+        if fetch is None and PENSTOCK_ASYNC_FETCH_STATE_RESULT.value():
+            fetch = True
         if fetch and _inside_event_loop():
             return _later(self, raise_on_failure)
         return state_result(self, raise_on_failure)

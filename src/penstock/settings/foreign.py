@@ -1,0 +1,81 @@
+"""Names that are no settings: what a message says of one.
+
+Those of other engines whose settings have penstock's names otherwise are known by what they are
+about, so that who moves learns what to do with them, and none of them is taken in silence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PREFIX = "PENSTOCK_"
+
+_REQUESTS = (
+    "It is about requests to a server, and penstock needs none: remove it. How long a database may"
+    " be away is PENSTOCK_STORE_OUTAGE_TIMEOUT_S."
+)
+_SERVER = "It is about a server, and penstock needs none: remove it."
+_BACKGROUND = (
+    "It is about tasks that a task server executes, and penstock has none: call or .submit() them"
+    " in a flow, and remove it."
+)
+_WORKERS = (
+    "It is about workers and work pools, and penstock has none: remove it. `penstock recover"
+    " --watch` executes the runs that wait for a process."
+)
+_SCHEDULES = "It is about the schedules of deployments, and penstock has none: remove it."
+_EVENTS = "It is about events, and penstock emits none: remove it."
+_SHIPPING = "Logs are recorded with the run that they are of, and not sent in batches: remove it."
+
+_ABOUT = (
+    ("API_REQUEST_TIMEOUT", _REQUESTS),
+    ("CLIENT_", _REQUESTS),
+    ("EXPERIMENTAL_ENABLE_TASK_SCHEDULING", _BACKGROUND),
+    ("TASK_SCHEDULING_", _BACKGROUND),
+    ("WORKER_", _WORKERS),
+    ("DEFAULT_WORK_POOL_NAME", _WORKERS),
+    ("AGENT_", _WORKERS),
+    ("API_SERVICES_SCHEDULER_", _SCHEDULES),
+    ("API_SERVICES_LATE_RUNS_", _SCHEDULES),
+    ("EXPERIMENTAL_EVENTS", _EVENTS),
+    ("EVENTS_", _EVENTS),
+    ("API_SERVICES_", _SERVER),
+    ("SERVER_", _SERVER),
+    ("CLOUD_", _SERVER),
+    ("API_KEY", _SERVER),
+    ("LOGGING_TO_API_BATCH_", _SHIPPING),
+)
+"""How the names begin, without the prefix; the first that fits counts."""
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Say what is probably meant by the full name of a setting that there is not.
+
+    Args:
+        name: The name.
+        known: The names there are.
+
+    Returns:
+        A sentence or two.
+    """
+    names = list(known)
+    close = _closest(name, names, cutoff=0.9)
+    if close:  # a slip of the pen, whatever the name begins with
+        return f"Did you mean {close}?"
+    bare = name.removeprefix(PREFIX)
+    for beginning, reason in _ABOUT:
+        if bare.startswith(beginning):
+            return reason
+    close = _closest(name, names, cutoff=0.75)
+    if close:
+        return f"Did you mean {close}?"
+    return "`penstock config view --sources` lists all there are."
+
+
+def _closest(name: str, known: list[str], cutoff: float) -> str | None:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=cutoff)), None)
