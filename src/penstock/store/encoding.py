@@ -28,13 +28,16 @@ NO_FLOW_RUN = bytes(16)
 
 
 class _StateRow(msgspec.Struct, array_like=True):
-    """A state as it is kept in a run's history: short, and readable by newer code."""
+    """A state as it is kept in a run's history: short, and readable by newer code.
 
-    type: StateType
-    name: str
+    What is as usual at its end is not there.
+    """
+
+    kind: int
     timestamp: datetime
     id: UUID
-    message: str | None
+    name: str | None = None
+    message: str | None = None
     details: StateDetails | None = None
 
 
@@ -65,6 +68,19 @@ _encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 _decode_history = msgspec.msgpack.Decoder(list[_StateRow]).decode
 _decode_task_details = msgspec.msgpack.Decoder(_TaskRunDetails).decode
 _decode_flow_details = msgspec.msgpack.Decoder(_FlowRunDetails).decode
+_TYPES = (
+    StateType.SCHEDULED,
+    StateType.PENDING,
+    StateType.RUNNING,
+    StateType.COMPLETED,
+    StateType.FAILED,
+    StateType.CANCELLED,
+    StateType.CRASHED,
+    StateType.PAUSED,
+    StateType.CANCELLING,
+)
+"""By the number that stands for them in a store: it never changes."""
+_USUAL = {kind: (number, State(type=kind).name) for number, kind in enumerate(_TYPES)}
 _PLAIN_TASK_POLICY = TaskRunPolicy()
 _PLAIN_FLOW_POLICY = FlowRunPolicy()
 
@@ -82,21 +98,22 @@ def encode_history(history: list[State]) -> bytes:
     """Encode the states that a run went through. Details that only name the run are left out."""
     if not history:
         return _encode(history)
-    details = history[-1].state_details
-    plain = StateDetails(flow_run_id=details.flow_run_id, task_run_id=details.task_run_id)
-    return _encode(
-        [
-            _StateRow(
-                state.type,
-                state.name,
-                state.timestamp,
-                state.id,
-                state.message,
-                None if state.state_details == plain else state.state_details,
-            )
-            for state in history
-        ]
-    )
+    last = history[-1].state_details
+    plain = StateDetails(flow_run_id=last.flow_run_id, task_run_id=last.task_run_id)
+    rows: list[_StateRow | tuple[int, datetime, UUID]] = []
+    for state in history:
+        kind, usual_name = _USUAL[state.type]
+        name = None if state.name == usual_name else state.name
+        message, details = state.message, state.state_details
+        if details == plain:
+            if name is message is None:
+                rows.append((kind, state.timestamp, state.id))
+                continue
+            details = None
+        else:
+            details = details.copy(flow_run_id=None, task_run_id=None)
+        rows.append(_StateRow(kind, state.timestamp, state.id, name, message, details))
+    return _encode(rows)
 
 
 def decode_history(
@@ -107,11 +124,11 @@ def decode_history(
     for row in _decode_history(data):
         details = row.details or StateDetails()
         details.flow_run_id = flow_run_id
-        details.task_run_id = details.task_run_id or task_run_id
+        details.task_run_id = task_run_id
         states.append(
             State(
-                type=row.type,
-                name=row.name,
+                type=_TYPES[row.kind],
+                name=row.name or "",
                 timestamp=row.timestamp,
                 id=row.id,
                 message=row.message,
