@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from penstock.settings import (
-    PENSTOCK_API_URL,
     PENSTOCK_GRAPH_EXECUTOR,
     PENSTOCK_GRAPH_FLOW_RUNNER,
     PENSTOCK_GRAPH_TASK_RUNNER,
@@ -34,7 +33,7 @@ _CLASSES: tuple[Setting[str], ...] = (
 
 def faults_of(settings: Settings) -> Iterator[str]:
     """Say what cannot work; nothing is opened, made or asked for over a network."""
-    for check in (_store, _lease, _serializer, _logging, _classes, _server):
+    for check in (_store, _lease, _serializer, _logging, _classes):
         yield from check(settings)
 
 
@@ -49,8 +48,8 @@ def _lease(settings: Settings) -> Iterator[str]:
     if ttl_s < BEATS_PER_LEASE * interval_s:
         yield (
             f"PENSTOCK_HEARTBEAT_INTERVAL_S ({interval_s:g},"
-            f" {settings.source_of(PENSTOCK_HEARTBEAT_INTERVAL_S)}) is more than a half of"
-            f" PENSTOCK_LEASE_TTL_S ({ttl_s:g}, {settings.source_of(PENSTOCK_LEASE_TTL_S)}): runs"
+            f" {_source(PENSTOCK_HEARTBEAT_INTERVAL_S, settings)}) is more than a half of"
+            f" PENSTOCK_LEASE_TTL_S ({ttl_s:g}, {_source(PENSTOCK_LEASE_TTL_S, settings)}): runs"
             " that live would be taken for dead. Make the former smaller or the latter larger."
         )
 
@@ -87,19 +86,14 @@ def _look_for(module: str, name: str) -> None:
     getattr(import_module(module), name)
 
 
-def _server(settings: Settings) -> Iterator[str]:
-    if PENSTOCK_API_URL.name in settings.given and settings.api_url:
-        yield (
-            f"PENSTOCK_API_URL ({settings.source_of(PENSTOCK_API_URL)}) names a server, and"
-            " penstock talks to none: runs are recorded in PENSTOCK_STORE_URL. Remove it; where"
-            " several computers are to share their records, name a PostgreSQL database there."
-        )
-
-
 def _complaint(
     look: Callable[[], object], setting: Setting[str], settings: Settings
 ) -> Iterator[str]:
     try:
         look()
     except Exception as error:  # noqa: BLE001 - a user's module may fail in any way as it is imported
-        yield f"{setting.name} ({settings.source_of(setting)}): {error}"
+        yield f"{setting.name} ({_source(setting, settings)}): {error}"
+
+
+def _source(setting: Setting[float] | Setting[str], settings: Settings) -> str:
+    return settings.source_of(setting).removesuffix(f" variable {setting.name}")

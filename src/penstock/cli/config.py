@@ -207,16 +207,19 @@ def _report_overridden(names: Iterable[str], profile: str) -> None:
 
 
 def _write_with_sources(rows: list[tuple[str, str, str]]) -> None:
-    """Write a table, or where the terminal is too narrow for one, two lines for each setting."""
+    """Write a table, or where the terminal is too narrow, a line or two for each setting."""
     import shutil
 
     headings = ("Setting", "Value", "Source")
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    if not sys.stdout.isatty() or sum(widths) + 4 <= shutil.get_terminal_size().columns:
+    room = shutil.get_terminal_size().columns
+    if not sys.stdout.isatty() or sum(widths) + 4 <= room:
         write_table(headings, rows)
         return
     for name, value, source in rows:
-        write(f"{name} = {visible(value)}\n    {visible(source)}\n")
+        given, place = f"{name} = {visible(value)}", f"({visible(source)})"
+        gap = "  " if len(given) + 2 + len(place) <= room else "\n    "
+        write(f"{given}{gap}{place}\n")
 
 
 def _plain(value: object) -> Any:

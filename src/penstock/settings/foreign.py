@@ -61,21 +61,22 @@ def hint(name: str, known: Iterable[str]) -> str:
     Returns:
         A sentence or two.
     """
-    names = list(known)
-    close = _closest(name, names, cutoff=0.9)
+    bare = name.removeprefix(PREFIX)
+    names = {each.removeprefix(PREFIX): each for each in known}
+    close = _closest(bare, names, cutoff=0.85)
     if close:  # a slip of the pen, whatever the name begins with
         return f"Did you mean {close}?"
-    bare = name.removeprefix(PREFIX)
     for beginning, reason in _ABOUT:
         if bare.startswith(beginning):
             return reason
-    close = _closest(name, names, cutoff=0.75)
+    close = _closest(bare, names, cutoff=0.65)
     if close:
         return f"Did you mean {close}?"
     return "`penstock config view --sources` lists all there are."
 
 
-def _closest(name: str, known: list[str], cutoff: float) -> str | None:
+def _closest(bare: str, names: dict[str, str], cutoff: float) -> str | None:
     import difflib
 
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=cutoff)), None)
+    close = difflib.get_close_matches(bare, names, n=1, cutoff=cutoff)
+    return names[close[0]] if close else None

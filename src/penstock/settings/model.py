@@ -381,6 +381,12 @@ def _load(
     for found in order:
         merged.values.update(found.values)
         merged.sources.update(found.sources)
+    if merged.values.get("PENSTOCK_API_URL"):
+        reader.notices.append(
+            f"PENSTOCK_API_URL from {merged.sources['PENSTOCK_API_URL']} names a server, and"
+            " penstock talks to none: runs are recorded in PENSTOCK_STORE_URL. Remove it; where"
+            " several computers are to share their records, name a PostgreSQL database there."
+        )
     return Settings(*merged, profile), reader.notices
 
 
