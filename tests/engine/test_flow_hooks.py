@@ -122,6 +122,32 @@ def test_hooks_of_one_kind_run_in_order(called):
     assert called == ["first", "second", "third", "fourth"]
 
 
+def test_what_a_hook_does_to_the_state_reaches_neither_the_run_nor_the_next_hook(records):
+    names = []
+
+    def renames(flow, flow_run, state):
+        state.name = "Ruined"
+        state.state_details.pause_key = "mine"
+
+    def notes(flow, flow_run, state):
+        names.append((state.name, state.state_details.pause_key))
+
+    def of_a_task(task, task_run, state):
+        renames(task, task_run, state)
+
+    @task(on_completion=[of_a_task])
+    def step(): ...
+
+    @flow(on_completion=[renames, notes])
+    def ingest():
+        names.append(step(return_state=True).name)
+
+    state = ingest(return_state=True)
+
+    assert (state.name, state.state_details.pause_key) == ("Completed", None)
+    assert names == ["Completed", ("Completed", None)]
+
+
 def test_what_a_hook_is_given(records):
     given = {}
 

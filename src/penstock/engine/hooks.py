@@ -14,6 +14,8 @@ def call_hook(hook: Any, kwargs: dict[str, Any], logger: Any, context: Any) -> S
     """Call one hook and log it; what it raises is logged, and nothing more."""
     name = hook_name(hook)
     state = kwargs["state"]
+    # A copy: what a hook does to it must not reach the run, nor the next hook.
+    kwargs = {**kwargs, "state": state.copy(id=state.id, timestamp=state.timestamp)}
     logger.info("Running hook %r in response to entering state %r", name, state.name)
     try:
         yield Ask(hook, (), kwargs, context)
