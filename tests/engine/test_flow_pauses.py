@@ -184,6 +184,27 @@ def test_a_run_that_is_asked_to_pause_rests_before_its_next_task(records):
     assert names == ["Pending", "Running", "Paused", "Running", "Completed"]
 
 
+def test_a_run_that_pauses_itself_by_its_id_rests_before_its_very_next_task(records):
+    @flow
+    def by_id():
+        pause_flow_run(flow_run_id=records.flow_run().id, timeout=LIMIT_S)
+        return step(1)
+
+    started = Started(by_id)
+    run = wait_for_state("Paused")
+    assert not any(run.state.is_final() for run in records.task_runs())
+    resume_flow_run(run.id)
+
+    assert started.end() == 1
+    names = [state.name for state in records.flow_run().history]
+    assert names == ["Pending", "Running", "Paused", "Running", "Completed"]
+
+
+def test_another_run_is_not_rescheduled_by_a_pause(records):
+    with pytest.raises(RuntimeError, match=r"call suspend_flow_run\(flow_run_id="):
+        pause_flow_run(flow_run_id="00000000-0000-4000-8000-000000000001", reschedule=True)
+
+
 def test_a_pause_that_was_not_noticed_is_taken_back(records):
     began, may_end = threading.Event(), threading.Event()
 

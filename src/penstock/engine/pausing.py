@@ -9,8 +9,10 @@ from penstock import clock
 from penstock.client import transitions
 from penstock.client.awaiting import here_or_awaitable, in_thread
 from penstock.context import FlowRunContext, TaskRunContext, current_caller
+from penstock.engine.cancelling import attendant
 from penstock.engine.drivers import choosing, inline
 from penstock.engine.effects import Commit
+from penstock.engine.heartbeat import heed_requests
 from penstock.engine.resting import leave, paused_state, refusal_of, rest, suspended_state
 from penstock.exceptions import FlowPauseTimeout
 from penstock.ids import new_id
@@ -55,7 +57,7 @@ def pause_flow_run(
         timeout: seconds after which the run fails if nobody has resumed it; None for never.
         poll_interval: taken for programs that give it: a resumption is noticed within a tenth of
             a second, whatever it is.
-        reschedule: suspend the run instead; see `suspend_flow_run`.
+        reschedule: suspend the run that this code is in instead; see `suspend_flow_run`.
         key: names this pause: in one flow run it rests once. By default the pauses are counted,
             so that a second execution knows those that it has passed.
 
@@ -66,7 +68,7 @@ def pause_flow_run(
     Raises:
         FlowPauseTimeout: nobody resumed it in time. The run ends Failed.
         RuntimeError: this is not in the code of a flow, or the run cannot be paused; or another
-            run is to wait for input.
+            run is to wait for input or to be rescheduled.
         TypeError: nothing of the type `wait_for_input` can be an input.
         ValueError: `timeout` or `poll_interval` is not positive, or `flow_run_id` no id; or the
             run waits for input, and `key` has other characters than lowercase letters, digits
@@ -87,8 +89,14 @@ def pause_flow_run(
             " Leave out flow_run_id=... or wait_for_input=..., or suspend that run."
         )
         raise RuntimeError(message)
+    if flow_run_id is not None and reschedule:
+        message = (
+            "Another flow run is not paused with reschedule=True. To have it leave its process,"
+            " call suspend_flow_run(flow_run_id=...); to have it rest there, leave out reschedule."
+        )
+        raise RuntimeError(message)
     if reschedule:
-        return suspend_flow_run(wait_for_input, flow_run_id, timeout, key)
+        return suspend_flow_run(wait_for_input, timeout=timeout, key=key)
     if flow_run_id is not None:
         paused = Paused(timeout_seconds=timeout, pause_key=key)
         run_id = id_of(flow_run_id)
@@ -254,6 +262,10 @@ def ask_to_pause(
     if answer.status is not Status.ACCEPT:
         message = f"Flow run {flow_run_id} cannot be paused: {answer.details.reason}"
         raise RuntimeError(message)
+    for execution in attendant().executions():
+        run = execution.flow_run
+        if run is not None and run.id == flow_run_id:
+            heed_requests(execution)  # this process has it: its next task run is not to begin
 
 
 def resume_flow_run(flow_run_id: UUID | str, run_input: Mapping[str, Any] | None = None) -> Any:

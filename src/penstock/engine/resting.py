@@ -12,6 +12,7 @@ from penstock import clock
 from penstock.engine import watching
 from penstock.engine.effects import Await, Steps
 from penstock.engine.flow_transitions import propose
+from penstock.engine.heartbeat import heed_requests
 from penstock.exceptions import Abort, Pause
 from penstock.futures import PenstockFuture
 from penstock.ids import new_id
@@ -118,6 +119,9 @@ def wait_for_resume(execution: Execution) -> Steps[bool]:
         if execution.stopped is not None:
             raise Abort(execution.stopped)
         return True
+    if asked is not None and asked.is_paused():
+        heed_requests(execution)  # it may have been taken back
+        asked = execution.asked
     if call is None or asked is None or not asked.is_paused():
         run = execution.flow_run  # it may have gone on since the task run was refused
         return run is not None and run.state is not None and run.state.is_running()
