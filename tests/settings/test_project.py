@@ -44,6 +44,24 @@ def test_each_source_counts_more_than_the_next(project, tmp_path, monkeypatch):
     assert retries() == 5
 
 
+def test_places_are_relative_to_the_file_from_wherever_it_is_read(project, monkeypatch):
+    (project / "penstock.toml").write_text(
+        "local-storage-path = 'files'\nstore-url = 'sqlite:///runs.db'\n"
+    )
+    (project / "flows").mkdir()
+    monkeypatch.chdir(project / "flows")
+
+    settings = s.reload_settings()
+
+    assert settings.local_storage_path == project / "files"
+    assert settings.store_url == f"sqlite:///{project / 'runs.db'}"
+
+
+def test_a_store_on_a_server_is_relative_to_nothing(project):
+    (project / "penstock.toml").write_text("store-url = 'postgresql://db/runs'\n")
+    assert s.reload_settings().store_url == "postgresql://db/runs"
+
+
 def test_a_profile_asked_for_in_code_counts_more_than_the_project(project):
     (project / "penstock.toml").write_text("task_default_retries = 3\n")
     s.reload_settings()

@@ -25,7 +25,8 @@ ENVIRONMENT_EXAMPLES = [
     ("PENSTOCK_LOGGING_LEVEL", "15", "15"),
     ("PENSTOCK_LOCAL_STORAGE_PATH", "/data", Path("/data")),
     ("PENSTOCK_STORE_DURABILITY", "FULL", "full"),
-    ("PENSTOCK_API_URL", "http://host/api", "http://host/api"),
+    ("PENSTOCK_UI_URL", "http://host/api", "http://host/api"),
+    ("PENSTOCK_LOCAL_STORAGE_PATH", "data", Path("data").absolute()),
     ("PENSTOCK_TASK_DEFAULT_RETRIES", "", 0),
 ]
 
@@ -148,6 +149,49 @@ def test_asking_for_a_setting_that_does_not_exist_gets_the_closest_name():
     with pytest.raises(AttributeError):
         _ = s.nothing_like_a_setting
     assert not hasattr(s.get_current_settings(), "task_default_retrys")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("PENSTOCK_API_REQUEST_TIMEOUT", "PENSTOCK_STORE_OUTAGE_TIMEOUT_S"),
+        ("PENSTOCK_CLIENT_MAX_RETRIES", "requests to a server"),
+        ("PENSTOCK_EXPERIMENTAL_ENABLE_TASK_SCHEDULING", "a task server executes"),
+        ("PENSTOCK_TASK_SCHEDULING_MAX_RETRY_QUEUE_SIZE", "a task server executes"),
+        ("PENSTOCK_WORKER_QUERY_SECONDS", "penstock recover --watch"),
+        ("PENSTOCK_DEFAULT_WORK_POOL_NAME", "work pools"),
+        ("PENSTOCK_API_SERVICES_LATE_RUNS_AFTER_SECONDS", "schedules of deployments"),
+        ("PENSTOCK_API_SERVICES_SCHEDULER_MAX_RUNS", "schedules of deployments"),
+        ("PENSTOCK_EXPERIMENTAL_EVENTS", "penstock emits none"),
+        ("PENSTOCK_FROBNICATE", "config view --sources"),
+    ],
+)
+def test_a_name_of_another_engine_is_refused_with_what_it_is_about(monkeypatch, name, what):
+    monkeypatch.setenv(name, "4")
+    with pytest.warns(UserWarning, match=what) as caught:
+        s.reload_settings()
+    assert "no effect" in str(caught[0].message)
+    assert "Did you mean" not in str(caught[0].message)
+    with pytest.raises(s.UnknownSettingError, match=what):
+        s.find_setting(name)
+
+
+def test_the_address_of_a_server_does_not_send_records_there_in_silence(monkeypatch):
+    monkeypatch.setenv("PENSTOCK_API_URL", "http://host/api")
+    with pytest.warns(UserWarning, match="runs are recorded in PENSTOCK_STORE_URL"):
+        s.reload_settings()
+
+
+@pytest.mark.parametrize("home", [None, ""])
+def test_without_a_users_folder_the_home_has_to_be_named(monkeypatch, home):
+    monkeypatch.delenv("PENSTOCK_HOME")
+    if home is None:
+        monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
+        monkeypatch.delenv("HOME")
+    else:
+        monkeypatch.setenv("HOME", home)
+    with pytest.raises(s.InvalidSettingError, match="set PENSTOCK_HOME to a folder"):
+        s.reload_settings()
 
 
 def test_debug_mode_lowers_the_default_level(monkeypatch):
@@ -358,13 +402,43 @@ def test_a_profile_that_is_missing_is_named_with_those_there_are(penstock_home, 
         ("profiles = 3", r"\[profiles.<name>\] tables"),
         ("[profiles]\nwork = 3", r"\[profiles.<name>\] tables"),
         ("active = 3", "`active`"),
+        ("active = 'wrok'\n[profiles.work]", "The active profile, 'wrok'.*profile use work"),
         ("active = 'work'\n[profiles.work]\nPENSTOCK_TASK_DEFAULT_RETRIES = -1", "profile 'work'"),
     ],
 )
 def test_a_bad_profiles_file_is_an_error_that_says_where(penstock_home, text, message):
-    with pytest.raises(s.InvalidSettingError, match=message) as caught:
+    with pytest.raises((s.InvalidSettingError, MissingProfileError), match=message) as caught:
         write_profiles(penstock_home, text)
     assert str(penstock_home / "profiles.toml") in str(caught.value)
+
+
+def test_a_profiles_file_that_is_not_utf8_says_in_which_line(penstock_home):
+    penstock_home.mkdir()
+    (penstock_home / "profiles.toml").write_bytes(b"# a\n# \xff\n")
+    with pytest.raises(s.InvalidSettingError, match=r"not UTF-8 \(at line 2\)"):
+        s.reload_settings()
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(penstock_home):
+    penstock_home.mkdir()
+    text = "\ufeff[profiles.default]\nTASK_DEFAULT_RETRIES = 2\n"
+    (penstock_home / "profiles.toml").write_text(text, "utf-8")
+    assert s.reload_settings().task_default_retries == 2
+
+
+def test_places_in_a_profile_are_relative_to_its_file(penstock_home):
+    settings = write_profiles(
+        penstock_home,
+        "[profiles.default]\nSTORE_URL = 'sqlite:///runs.db'\nLOCAL_STORAGE_PATH = 'files'\n",
+    )
+    assert settings.store_url == f"sqlite:///{penstock_home / 'runs.db'}"
+    assert settings.local_storage_path == penstock_home / "files"
+
+
+def test_a_profile_does_not_move_the_home_that_it_is_found_in(penstock_home, tmp_path):
+    with pytest.warns(UserWarning, match=r"PENSTOCK_HOME in .*, line 2 has no effect"):
+        settings = write_profiles(penstock_home, "[profiles.default]\nHOME = '/elsewhere'\n")
+    assert settings.home == penstock_home
 
 
 def test_a_profiles_path_that_is_a_folder_is_an_error(penstock_home):

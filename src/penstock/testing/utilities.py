@@ -87,6 +87,7 @@ def _move_into(folder: Path, inside: ExitStack) -> None:
         os.environ.pop(name, None)
     os.environ["PENSTOCK_HOME"] = str(folder)
     os.environ["PENSTOCK_STORE_URL"] = url = f"sqlite:///{folder / 'penstock.db'}"
+    os.environ["PENSTOCK_TEST_MODE"] = "true"
     os.environ["PENSTOCK_RETENTION_RUNS_DAYS"] = os.environ["PENSTOCK_RETENTION_LOGS_DAYS"] = "0"
     reload_settings()
     if get_current_settings().home != folder:
