@@ -217,9 +217,14 @@ def _write_with_sources(rows: list[tuple[str, str, str]]) -> None:
         write_table(headings, rows)
         return
     for name, value, source in rows:
-        given, place = f"{name} = {visible(value)}", f"({visible(source)})"
-        gap = "  " if len(given) + 2 + len(place) <= room else "\n    "
-        write(f"{given}{gap}{place}\n")
+        parts = [f"{name} = {visible(value)}" if value else name, f"({visible(source)})"]
+        if len("  ".join(parts)) <= room:
+            write(f"{'  '.join(parts)}\n")
+            continue
+        if len(parts[0]) > room:
+            parts[:1] = [name, visible(value)]
+        # A value that is longer yet is not folded: it is to be copied from.
+        write("\n    ".join(parts) + "\n")
 
 
 def _plain(value: object) -> Any:
