@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
 from datetime import timedelta
 
 import pytest
@@ -133,3 +137,67 @@ def test_a_store_that_cannot_be_used(penstock, tmp_path):
     assert ended.code == 2
     assert ended.err.startswith("Error: ")
     assert "Traceback" not in ended.err
+
+
+# -- which services there are, and how often they look --------------------------------------------
+
+
+@pytest.fixture
+def watcher(command):
+    """Start `penstock recover --watch` with settings; give the process."""
+    children = []
+
+    def watcher(*options, **settings):
+        child = subprocess.Popen(
+            command("recover", "--watch", *options),
+            env=os.environ | {f"PENSTOCK_{name}": value for name, value in settings.items()},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        children.append(child)
+        return child
+
+    yield watcher
+    for child in children:
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=60)
+
+
+def test_a_service_that_is_off_leaves_what_it_is_for(watcher, leave):
+    over = clock.now() - timedelta(minutes=1)
+    expired = leave(Paused(pause_expiration_time=over, pause_key="1"), owner="")
+    first = leave()
+    child = watcher(
+        "--json",
+        API_SERVICES_PAUSE_EXPIRATIONS_ENABLED="false",
+        API_SERVICES_RECOVERY_LOOP_SECONDS="0.05",
+    )
+    assert json.loads(child.stdout.readline())["id"] == str(first.id)
+    second = leave()
+    # By the second look at what is left, all that is on has looked once.
+    assert json.loads(child.stdout.readline())["id"] == str(second.id)
+    assert state_of(expired).is_paused()
+
+
+def test_recovery_that_is_off_leaves_the_dead(watcher, leave):
+    def expire():
+        over = clock.now() - timedelta(minutes=1)
+        return leave(Paused(pause_expiration_time=over, pause_key="1"), owner="")
+
+    left, first = leave(), expire()
+    child = watcher(
+        "--json",
+        API_SERVICES_RECOVERY_ENABLED="false",
+        API_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS="0.05",
+    )
+    assert json.loads(child.stdout.readline())["id"] == str(first.id)
+    second = expire()
+    assert json.loads(child.stdout.readline())["id"] == str(second.id)
+    assert state_of(left).is_running()
+
+
+@pytest.mark.parametrize(("options", "most"), [((), 7), (("--limit", "3"), 3)])
+def test_how_many_it_executes_at_once(watcher, options, most):
+    child = watcher(*options, RUNNER_PROCESS_LIMIT="7")
+
+    assert f"executing at most {most} at once" in child.stdout.readline()
