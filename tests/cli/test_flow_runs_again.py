@@ -96,7 +96,7 @@ def test_the_plan_is_what_happens(penstock, ledger, project):
     assert {each["name"] for each in planned if each["action"] == "take"} == {
         *("fetch-0", "fetch-1", "clean-0", "clean-1", "total-0", "inner-0"),
     }
-    assert "6 task runs are taken from the record, 2 are not." in shown
+    assert "6 of 8 task runs are taken from the record." in shown
     assert "known only when the flow's code runs" in shown
     (project / "fine").touch()
     run_id = penstock("flow-run", "ls", "--flow", "main", "--json").objects[0]["id"]

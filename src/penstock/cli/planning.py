@@ -79,7 +79,7 @@ def write_plan(title: str, plan: list[Planned]) -> None:
             taken[name] = taken.get(name, 0) + 1
     rest = [each for each in plan if each.deed != "take" or each.why]
     count = sum(each.deed == "take" for each in plan)
-    write(f"{title}\n{count} task runs are taken from the record, {len(plan) - count} are not.\n")
+    write(f"{title}\n{count} of {len(plan)} task runs are taken from the record.\n")
     if taken:
         listed = ", ".join(f"{number} {name}" for name, number in taken.items())
         write(f"Taken: {visible_line(listed)}\n")
