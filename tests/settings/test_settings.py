@@ -479,6 +479,8 @@ def test_use_profile_and_the_environment(penstock_home, monkeypatch):
 
 
 def test_use_a_profile_made_in_code():
+    with s.use_profile(s.Profile("mine", {s.PENSTOCK_TASK_DEFAULT_RETRIES: 9})):
+        assert s.PENSTOCK_TASK_DEFAULT_RETRIES.value() == 9
     with s.use_profile(s.Profile("mine", {"PENSTOCK_TASK_DEFAULT_RETRIES": 8})):
         assert s.PENSTOCK_TASK_DEFAULT_RETRIES.value() == 8
     with pytest.raises(MissingProfileError), s.use_profile("nowhere"):

@@ -30,18 +30,24 @@ class Profile:
 
     Args:
         name: The name of the profile.
-        settings: Values as they stand in the file, by the full name of the setting.
+        settings: Values as they stand in the file, by the setting or its full name.
         source: The file it was read from; None for a profile made in code.
     """
 
     __slots__ = ("name", "settings", "source")
 
     def __init__(
-        self, name: str, settings: Mapping[str, Any] | None = None, source: Path | None = None
+        self,
+        name: str,
+        settings: Mapping[Any, Any] | None = None,
+        source: Path | None = None,
     ) -> None:
         """Name the set."""
         self.name = name
-        self.settings: dict[str, Any] = dict(settings or {})
+        given: Mapping[Any, Any] = settings or {}
+        self.settings: dict[str, Any] = {
+            key if isinstance(key, str) else key.name: value for key, value in given.items()
+        }
         self.source = source
 
     def __eq__(self, other: object) -> bool:
