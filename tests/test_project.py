@@ -64,7 +64,7 @@ def unwanted(modules: set[str]) -> list[str]:
     return sorted({name for name in modules if name.split(".")[0] in HEAVY} | modules & UPSTAIRS)
 
 
-def test_import_loads_nothing_heavy(penstock_home):
+def test_import_loads_nothing_heavy(penstock_home):  # PAINS 13
     modules = loaded_by("import penstock", penstock_home)
 
     assert "penstock" in modules

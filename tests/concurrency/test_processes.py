@@ -1,4 +1,4 @@
-"""Real processes that share limits: waked in time, and nothing leaks when they are killed."""
+"""Real processes that share limits: waked in time, nothing leaks from the killed (PAINS 17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is deleted as it is old, what stays, and who does it when."""
+"""What is deleted as it is old, what stays, and who does it when (PAINS 16)."""
 
 from __future__ import annotations
 

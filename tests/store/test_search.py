@@ -512,6 +512,7 @@ def test_times_without_a_zone_are_in_utc():
 # -- cost -----------------------------------------------------------------------------------------
 
 
+# PAINS 15
 ON_SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 
 

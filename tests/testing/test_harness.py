@@ -1,4 +1,4 @@
-"""A store for a test: its own while it lasts, in threads and processes too, and nothing after."""
+"""A store for a test, without a server: its own while it lasts, nothing after (PAINS 25)."""
 
 from __future__ import annotations
 
