@@ -10,6 +10,7 @@ import pytest
 
 from penstock import flow, pause_flow_run, resume_flow_run, task
 from penstock.client import get_client
+from penstock.engine.pausing import ask_to_pause
 from penstock.exceptions import FlowPauseTimeout, NotPausedError, ObjectNotFound
 from penstock.states import Cancelling, Paused, Running
 from penstock.store import get_store
@@ -170,7 +171,7 @@ def test_a_run_that_is_asked_to_pause_rests_before_its_next_task(records):
     started = Started(two)
     began.wait(LIMIT_S)
     run = records.flow_run()
-    pause_flow_run(flow_run_id=run.id, timeout=LIMIT_S)
+    ask_to_pause(get_store(), run.id, Paused(timeout_seconds=LIMIT_S))
     may_end.set()
     wait_for_state("Paused")
     assert [run.name for run in records.task_runs() if run.state_name == "Completed"] == [
@@ -184,10 +185,10 @@ def test_a_run_that_is_asked_to_pause_rests_before_its_next_task(records):
     assert names == ["Pending", "Running", "Paused", "Running", "Completed"]
 
 
-def test_a_run_that_pauses_itself_by_its_id_rests_before_its_very_next_task(records):
+def test_a_run_that_is_asked_by_its_own_code_rests_before_its_very_next_task(records):
     @flow
     def by_id():
-        pause_flow_run(flow_run_id=records.flow_run().id, timeout=LIMIT_S)
+        ask_to_pause(get_store(), records.flow_run().id, Paused(timeout_seconds=LIMIT_S))
         return step(1)
 
     started = Started(by_id)
@@ -201,7 +202,7 @@ def test_a_run_that_pauses_itself_by_its_id_rests_before_its_very_next_task(reco
 
 
 def test_another_run_is_not_rescheduled_by_a_pause(records):
-    with pytest.raises(RuntimeError, match=r"call suspend_flow_run\(flow_run_id="):
+    with pytest.raises(RuntimeError, match=r"or call suspend_flow_run\(flow_run_id="):
         pause_flow_run(flow_run_id="00000000-0000-4000-8000-000000000001", reschedule=True)
 
 
@@ -217,7 +218,7 @@ def test_a_pause_that_was_not_noticed_is_taken_back(records):
     started = Started(alone)
     began.wait(LIMIT_S)
     run = records.flow_run()
-    pause_flow_run(flow_run_id=run.id)
+    ask_to_pause(get_store(), run.id, Paused())
     with get_client(sync_client=True) as client:
         assert client.set_flow_run_state(run.id, Running()).status == "ACCEPT"
     may_end.set()
@@ -252,6 +253,20 @@ def test_a_flow_that_goes_on_although_it_was_not_resumed(records):
     state = stubborn(return_state=True)
 
     assert (state.name, state.message) == ("Failed", "The flow was paused and never resumed.")
+    with pytest.raises(FlowPauseTimeout, match="it could be until"):
+        state.result()
+
+
+def test_a_run_that_was_asked_to_rest_and_that_nobody_resumes_fails(records):
+    @flow
+    def asked():
+        ask_to_pause(get_store(), records.flow_run().id, Paused(timeout_seconds=0.1))
+        return step(1)
+
+    with pytest.raises(FlowPauseTimeout, match="it could be until"):
+        asked()
+    names = [state.name for state in records.flow_run().history]
+    assert names == ["Pending", "Running", "Paused", "Failed"]
 
 
 def test_the_same_key_pauses_once(records):

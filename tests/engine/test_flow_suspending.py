@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from penstock import flow, pause_flow_run, resume_flow_run, suspend_flow_run, task
-from penstock.exceptions import FlowPauseTimeout, NotPausedError, Pause
+from penstock.context import FlowRunContext
+from penstock.exceptions import FlowPauseTimeout, NotPausedError, Pause, PausedRun
 
 calls: list[object] = []
 
@@ -65,10 +66,11 @@ def drains():
     return sum(future.result() for future in futures)
 
 
-def suspended(flow, *args):
+def suspended(flow, name="Suspended"):
     with pytest.raises(Pause) as pause:
-        flow(*args)
-    assert pause.value.state.name == "Suspended"
+        flow()
+    assert pause.value.state.name == name
+    assert pause.value.state.state_details.pause_reschedule
 
 
 def test_a_suspended_run_goes_on_where_it_was(records):
@@ -122,15 +124,70 @@ def test_tasks_that_run_come_to_their_end_before(records):
     assert sorted(calls) == list(range(20))
 
 
-def test_pause_with_reschedule_is_the_same(records):
-    suspended(reschedules)
-    assert reschedules.resume(records.flow_run().id) == 2
-
-
 @flow
 def reschedules():
     pause_flow_run(timeout=60, reschedule=True)
     return step(2)
+
+
+def test_a_pause_with_reschedule_leaves_under_its_own_name(records):
+    suspended(reschedules, "Paused")
+    run = records.flow_run()
+    assert "Paused: it has left its process" in run.state.message
+    assert reschedules.resume(run.id) == 2
+
+
+@flow
+def asks(ask, key=None):
+    before = [step.submit(number) for number in range(2)]
+    for future in before:
+        future.wait()
+    ask(flow_run_id=FlowRunContext.get().flow_run.id, timeout=60, key=key)
+    return [step(wait_for=before, number=3)]
+
+
+@flow
+def asks_and_submits(ask, key=None):
+    before = step.submit(1)
+    before.wait()
+    ask(flow_run_id=FlowRunContext.get().flow_run.id, timeout=60, key=key)
+    return [step.submit(number, wait_for=[before]) for number in (2, 3)]
+
+
+@pytest.mark.parametrize("call", [asks, asks_and_submits])
+@pytest.mark.parametrize(
+    ("ask", "name"), [(pause_flow_run, "Paused"), (suspend_flow_run, "Suspended")]
+)
+def test_a_run_leaves_that_is_paused_or_suspended_by_its_id(records, call, ask, name):
+    state = call(ask, key="night", return_state=True)
+
+    run = records.flow_run()
+    assert state.name == run.state_name == name
+    details = run.state.state_details
+    assert (details.pause_key, details.pause_reschedule) == ("night", True)
+    assert details.pause_timeout is not None
+    assert f"penstock flow-run resume {run.id}" in run.state.message
+    assert set(calls) <= {0, 1}
+    with pytest.raises(PausedRun):
+        state.result()
+    rested = [each.state for each in records.task_runs() if not each.state.is_completed()]
+    assert rested
+    assert all(state.is_paused() for state in rested)
+
+
+@flow
+def looks():
+    suspend_flow_run(flow_run_id=FlowRunContext.get().flow_run.id, timeout=60)
+    calls.append(step.submit(1).wait())
+
+
+def test_a_task_that_is_held_back_gives_the_state_that_its_flow_comes_to(records):
+    with pytest.raises(PausedRun):
+        looks()
+
+    [state] = calls
+    assert (state.name, state.state_details.pause_reschedule) == ("Suspended", True)
+    assert state.state_details.task_run_id == records.task_runs()[0].id
 
 
 def test_a_subflow_is_not_suspended(records):

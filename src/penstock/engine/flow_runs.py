@@ -14,6 +14,7 @@ from penstock.engine.effects import Await, Commit, Invoke, Read, Save, Sleep, St
 from penstock.engine.execution import CANCELLED, TIMED_OUT
 from penstock.engine.flow_transitions import FlowCall, log_finish, propose, run_hooks
 from penstock.engine.heartbeat import heartbeat
+from penstock.engine.resting import SUSPENDED, never_resumed, suspended_as_asked
 from penstock.engine.task_transitions import broken_off_state_of
 from penstock.engine.termination import is_main_thread, termination
 from penstock.exceptions import Abort, Pause, PausedRun, StoreError, UpstreamTaskError
@@ -21,6 +22,7 @@ from penstock.futures import resolve_futures_to_states
 from penstock.results import BaseResult
 from penstock.results.objects import InlineResult
 from penstock.rules import Facts, record
+from penstock.rules.flow_rules import NEVER_RESUMED
 from penstock.states import (
     Cancelled,
     Cancelling,
@@ -374,7 +376,8 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
             raise execution.crash
         if execution.stopped is not None:
             raise Abort(execution.stopped)
-    return (yield from _terminal_state(call, context, outcome))
+    proposed = yield from _terminal_state(call, context, outcome)
+    return _state_of_held_back(call, context, proposed)
 
 
 def _has_to_be_interruptible(call: FlowCall) -> bool:
@@ -421,7 +424,7 @@ def _terminal_state(call: FlowCall, context: FlowRunContext, outcome: Outcome) -
         proposed.data = context.result_factory.inline(timeout)
         return proposed
     if isinstance(error, PausedRun):
-        return _paused_by(error, call.execution.asked)
+        return _paused_by(error)
     if error is not None:
         return _state_of_error(call, context, error)
     value = outcome.value
@@ -465,19 +468,25 @@ def _state_of_tasks(call: FlowCall) -> State:
     return State(type=kind, message=message, data=data)
 
 
-def _paused_by(error: PausedRun, asked: State | None) -> State:
+def _state_of_held_back(call: FlowCall, context: FlowRunContext, proposed: State) -> State:
+    """Give the state to propose for a run that was asked to leave, or that nobody has resumed."""
+    if proposed.is_paused() and (suspended := suspended_as_asked(call)) is not None:
+        return suspended
+    state = call.run.state
+    if state is None or not state.is_paused() or proposed.is_failed():
+        return proposed
+    error = never_resumed(call, state)
+    return Failed(message=NEVER_RESUMED, data=context.result_factory.inline(error) or error)
+
+
+def _paused_by(error: PausedRun) -> State:
     paused = error.state
     details = paused.state_details if paused is not None else StateDetails()
-    name = "Suspended" if details.pause_reschedule else "Paused"
-    made = Paused(
+    name = SUSPENDED if details.pause_reschedule else "Paused"
+    return Paused(
         name=name if paused is None or paused.name == "NotReady" else paused.name,
         pause_expiration_time=details.pause_timeout,
         reschedule=details.pause_reschedule,
         pause_key=details.pause_key,
         message=None if paused is None else paused.message,
     )
-    keyset = None if asked is None else asked.state_details.run_input_keyset
-    if asked is not None and keyset is not None:  # whoever asked for it wants it to be given
-        made.state_details.run_input_keyset = keyset
-        made.message = f"{made.message or ''} {asked.message}".strip()
-    return made

@@ -13,7 +13,15 @@ from penstock.engine.cancelling import attendant
 from penstock.engine.drivers import choosing, inline
 from penstock.engine.effects import Commit
 from penstock.engine.heartbeat import heed_requests
-from penstock.engine.resting import leave, paused_state, refusal_of, rest, suspended_state
+from penstock.engine.resting import (
+    SUSPENDED,
+    leave,
+    never_resumed,
+    paused_state,
+    refusal_of,
+    rest,
+    suspended_state,
+)
 from penstock.exceptions import FlowPauseTimeout
 from penstock.ids import new_id
 from penstock.rules import Status
@@ -53,11 +61,13 @@ def pause_flow_run(
     Parameters:
         wait_for_input: what whoever resumes it has to give: a `penstock.input.RunInput`, a
             pydantic model, or any type such as `int` or `list[str]`.
-        flow_run_id: pause this run instead; it rests when its next task run wants to begin.
+        flow_run_id: have this run leave its process instead, when its next task run wants to
+            begin. Better say `suspend_flow_run(flow_run_id=...)`, which does the same.
         timeout: seconds after which the run fails if nobody has resumed it; None for never.
         poll_interval: taken for programs that give it: a resumption is noticed within a tenth of
             a second, whatever it is.
-        reschedule: suspend the run that this code is in instead; see `suspend_flow_run`.
+        reschedule: have the run leave its process, as `suspend_flow_run` does, which is the
+            better name for it.
         key: names this pause: in one flow run it rests once. By default the pauses are counted,
             so that a second execution knows those that it has passed.
 
@@ -67,8 +77,9 @@ def pause_flow_run(
 
     Raises:
         FlowPauseTimeout: nobody resumed it in time. The run ends Failed.
+        Pause: with `reschedule`, the run has left its process.
         RuntimeError: this is not in the code of a flow, or the run cannot be paused; or another
-            run is to wait for input or to be rescheduled.
+            run is to wait for input, or `reschedule` is given for it.
         TypeError: nothing of the type `wait_for_input` can be an input.
         ValueError: `timeout` or `poll_interval` is not positive, or `flow_run_id` no id; or the
             run waits for input, and `key` has other characters than lowercase letters, digits
@@ -86,25 +97,35 @@ def pause_flow_run(
     if flow_run_id is not None and wait_for_input is not None:
         message = (
             "Another flow run cannot be paused to wait for input: its code does not ask for any."
-            " Leave out flow_run_id=... or wait_for_input=..., or suspend that run."
+            " Leave out flow_run_id=... or wait_for_input=..., or suspend that run:"
+            " suspend_flow_run(flow_run_id=..., wait_for_input=...)."
         )
         raise RuntimeError(message)
     if flow_run_id is not None and reschedule:
         message = (
-            "Another flow run is not paused with reschedule=True. To have it leave its process,"
-            " call suspend_flow_run(flow_run_id=...); to have it rest there, leave out reschedule."
+            "Another flow run is not paused with reschedule=True: a run that is paused by its id"
+            " leaves its process anyhow. Leave out reschedule, or call"
+            " suspend_flow_run(flow_run_id=...)."
         )
         raise RuntimeError(message)
-    if reschedule:
-        return suspend_flow_run(wait_for_input, timeout=timeout, key=key)
     if flow_run_id is not None:
-        paused = Paused(timeout_seconds=timeout, pause_key=key)
+        paused = Paused(timeout_seconds=timeout, reschedule=True, pause_key=key or str(new_id()))
         run_id = id_of(flow_run_id)
         return here_or_awaitable(lambda: ask_to_pause(get_store(), run_id, paused))
     call = call_to_pause("pause")
+    if reschedule:
+        return _leave(call, wait_for_input, timeout, key, "Paused")
     paused = paused_state(call, next_key(call, key), _end_of(timeout))
     wanted = _wanted(wait_for_input, paused)
     return _drive(_pause(call, paused, wanted), call, paused, wanted)
+
+
+def _leave(
+    call: FlowCall, wait_for_input: Any, timeout: float | None, key: str | None, name: str
+) -> Any:
+    suspended = suspended_state(call, next_key(call, key), _end_of(timeout), name)
+    wanted = _wanted(wait_for_input, suspended)
+    return _drive(_suspend(call, suspended, wanted), call, suspended, wanted)
 
 
 def _wanted(wait_for_input: Any, state: State) -> Wanted | None:
@@ -142,10 +163,7 @@ def _pause(call: FlowCall, paused: State, wanted: Wanted | None) -> Steps[None]:
     yield from _announce(call, paused, wanted)
     state = yield from rest(call, paused)
     if state.is_paused():
-        raise FlowPauseTimeout(
-            f"Flow run {call.run.name!r} was paused and never resumed: it could be until"
-            f" {paused.state_details.pause_timeout:%Y-%m-%d %H:%M:%S} UTC."
-        )
+        raise never_resumed(call, state)
 
 
 def _announce(call: FlowCall, paused: State, wanted: Wanted | None) -> Steps[None]:
@@ -197,10 +215,7 @@ def suspend_flow_run(
         run_id = id_of(flow_run_id)
         wanted = _wanted(wait_for_input, suspended)
         return here_or_awaitable(lambda: ask_to_pause(get_store(), run_id, suspended, wanted))
-    call = call_to_pause("suspend")
-    suspended = suspended_state(call, next_key(call, key), _end_of(timeout))
-    wanted = _wanted(wait_for_input, suspended)
-    return _drive(_suspend(call, suspended, wanted), call, suspended, wanted)
+    return _leave(call_to_pause("suspend"), wait_for_input, timeout, key, SUSPENDED)
 
 
 def _suspend(call: FlowCall, suspended: State, wanted: Wanted | None) -> Steps[None]:

@@ -13,7 +13,7 @@ from penstock.engine import watching
 from penstock.engine.effects import Await, Steps
 from penstock.engine.flow_transitions import propose
 from penstock.engine.heartbeat import heed_requests
-from penstock.exceptions import Abort, Pause
+from penstock.exceptions import Abort, FlowPauseTimeout, Pause
 from penstock.futures import PenstockFuture
 from penstock.ids import new_id
 from penstock.rules import Facts, Status, decide_flow
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from penstock.engine.execution import Execution
     from penstock.engine.flow_transitions import FlowCall
     from penstock.states import State
+
+SUSPENDED = "Suspended"
 
 _choosing = threading.Lock()
 """Guards who brings a run to rest, for all of them: it is held for very little."""
@@ -165,11 +167,35 @@ def paused_state(call: FlowCall, key: str, until: datetime | None, why: str = ""
     return Paused(pause_expiration_time=until, pause_key=key, message=message)
 
 
-def suspended_state(call: FlowCall, key: str, until: datetime | None) -> State:
+def suspended_state(
+    call: FlowCall, key: str, until: datetime | None, name: str = SUSPENDED
+) -> State:
     """Make the state of a run that leaves its process, and have it say what it waits for."""
     limit = "" if until is None else f" until {until:%Y-%m-%d %H:%M:%S} UTC"
     message = (
-        f"Suspended: it has left its process, and waits{limit} to be resumed (`penstock flow-run"
+        f"{name}: it has left its process, and waits{limit} to be resumed (`penstock flow-run"
         f" resume {call.run.id}`)."
     )
-    return Suspended(pause_expiration_time=until, pause_key=key, message=message)
+    return Suspended(name=name, pause_expiration_time=until, pause_key=key, message=message)
+
+
+def suspended_as_asked(call: FlowCall) -> State | None:
+    """Give the state in which a run leaves its process if somebody asked for that; else none."""
+    asked = call.execution.asked
+    if asked is None or not asked.state_details.pause_reschedule:
+        return None
+    details = asked.state_details
+    key = details.pause_key or str(new_id())
+    state = suspended_state(call, key, details.pause_timeout, asked.name or SUSPENDED)
+    if details.run_input_keyset is not None:  # whoever asked for it wants it to be given
+        state.state_details.run_input_keyset = details.run_input_keyset
+        state.message = f"{state.message} {asked.message}"
+    return state
+
+
+def never_resumed(call: FlowCall, paused: State) -> FlowPauseTimeout:
+    """Make the error of a run that nobody has resumed in time."""
+    return FlowPauseTimeout(
+        f"Flow run {call.run.name!r} was paused and never resumed: it could be until"
+        f" {paused.state_details.pause_timeout:%Y-%m-%d %H:%M:%S} UTC."
+    )

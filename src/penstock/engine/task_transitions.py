@@ -131,8 +131,25 @@ def _propose_when_resumed(
 ) -> Steps[State]:
     """Propose again when the flow run goes on, if it rests in this process."""
     if not (yield from wait_for_resume(call.execution)):
-        raise Pause(reason, state=paused)
+        raise Pause(reason, state=_held_back_state(call, paused))
     return (yield from propose(call, proposed.copy()))
+
+
+def _held_back_state(call: TaskCall, paused: State) -> State:
+    """Give what the caller of a task sees that may not begin: the state its flow run comes to."""
+    asked = call.execution.asked
+    if asked is None or not asked.state_details.pause_reschedule:
+        return paused
+    given = asked.state_details
+    details = paused.state_details.copy()
+    details.pause_key, details.pause_timeout = given.pause_key, given.pause_timeout
+    return State(
+        type=StateType.PAUSED,
+        name=asked.name,
+        message=paused.message,
+        state_details=details,
+        timestamp=paused.timestamp,
+    )
 
 
 def rows_of(run: TaskRun, state: State) -> list[Row]:
