@@ -170,8 +170,9 @@ def test_async_subflows_take_futures(records):
 def test_an_input_that_failed_raises_into_the_parent(records):
     @flow
     def parent():
-        with pytest.raises(UpstreamTaskError, match="did not reach a 'COMPLETED' state"):
+        with pytest.raises(UpstreamTaskError, match="did not reach a 'COMPLETED' state") as raised:
             child(fails.submit())
+        assert raised.type is UpstreamTaskError
         with pytest.raises(UpstreamTaskError):
             child(fails.submit(), return_state=True)
         return "went on"

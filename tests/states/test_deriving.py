@@ -158,7 +158,8 @@ def test_a_group_counts():
     assert group.any_paused()
     assert not group.all_final()
     assert group.counts_message() == (
-        "total=7, 'COMPLETED'=2, 'FAILED'=1, 'CRASHED'=1, 'CANCELLED'=1, 'PAUSED'=1, 'PENDING'=1"
+        "total=7, not_final=2, 'COMPLETED'=2, 'FAILED'=1, 'CRASHED'=1, 'CANCELLED'=1, 'PAUSED'=1,"
+        " 'PENDING'=1"
     )
 
 

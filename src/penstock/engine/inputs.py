@@ -156,21 +156,13 @@ def _same(part: Any) -> Any:
     return part
 
 
-class NotReady(UpstreamTaskError):
-    """An upstream did not complete; `blocker` is its id."""
-
-    def __init__(self, message: str, blocker: UUID | None = None) -> None:
-        super().__init__(message)
-        self.blocker = blocker
-
-
 def resolve(
     parameters: Mapping[str, Any], inputs: Inputs, *, max_depth: int = -1
 ) -> dict[str, Any]:
     """Give the parameters with each future and state replaced by its value (section 5.2).
 
     Raises:
-        NotReady: an upstream did not complete.
+        UpstreamTaskError: an upstream did not complete.
         PenstockException: a parameter could not be rebuilt.
     """
     resolved = dict(parameters)
@@ -202,7 +194,7 @@ def check_wait_for(wait_for: Any, inputs: Inputs | None = None) -> None:
     """Make sure that everything a run waits for has completed, or may fail.
 
     Raises:
-        NotReady: it has not.
+        UpstreamTaskError: it has not.
     """
     lists = {} if inputs is None else inputs.lists
     # A copy is made, though nobody wants it: so what iterators gave is looked into.
@@ -225,23 +217,18 @@ def _replace(part: Any, context: dict[str, Any], *, needs_value: bool) -> Any:
         context["may_fail"] = True
         return part  # pyright: ignore[reportUnknownVariableType]
     if isinstance(part, PenstockFuture):
-        return _value(part.state, part.key, part.name, context, needs_value=needs_value)
+        return _value(part.state, part.key, context, needs_value=needs_value)
     if isinstance(part, State):
         details = part.state_details
         run_id = details.task_run_id or details.flow_run_id
-        return _value(part, run_id, part.name, context, needs_value=needs_value)
+        return _value(part, run_id, context, needs_value=needs_value)
     if id(part) in context["lists"]:
         return context["lists"][id(part)][1]
     return part
 
 
 def _value(
-    state: State | None,
-    run_id: UUID | None,
-    name: str,
-    context: dict[str, Any],
-    *,
-    needs_value: bool,
+    state: State | None, run_id: UUID | None, context: dict[str, Any], *, needs_value: bool
 ) -> Any:
     if state is not None:
         if state.is_completed():
@@ -250,8 +237,7 @@ def _value(
             return get_state_exception(state)
     reason = "" if state is None or not state.message else f" It is {state}."
     message = f"Upstream task run '{run_id}' did not reach a 'COMPLETED' state.{reason}"
-    del name
-    raise NotReady(message, run_id)
+    raise UpstreamTaskError(message)
 
 
 def fingerprint_of(parameters: Mapping[str, Any], inputs: Inputs | None) -> bytes:

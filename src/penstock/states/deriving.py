@@ -63,6 +63,8 @@ class StateGroup:
     def counts_message(self) -> str:
         """Say how many states there are of each type."""
         counts = [f"total={self.total_count}"]
+        if self.not_final_count:
+            counts.append(f"not_final={self.not_final_count}")
         counts += [f"{kind.value!r}={count}" for kind, count in self.type_counts.items() if count]
         return ", ".join(counts)
 
