@@ -57,7 +57,7 @@ def test_it_is_recorded_without_a_flow_run(made, records, history):
 @pytest.mark.parametrize("how", ["submit", "map"])
 @BOTH
 def test_submitting_and_mapping_are_refused(made, how, records):
-    with pytest.raises(RuntimeError, match="TASK_SCHEDULING"):
+    with pytest.raises(RuntimeError, match="enable task scheduling, is not there yet"):
         getattr(made, how)([1])
 
     assert records.task_runs() == []

@@ -15,7 +15,6 @@ from penstock.task_runners import (
     BaseTaskRunner,
     Call,
     ConcurrentTaskRunner,
-    Outcome,
     SequentialTaskRunner,
     TaskConcurrencyType,
     duplicate_of,
@@ -55,17 +54,6 @@ def test_a_runner_is_started_for_a_block(runner):
         runner.wait("key")
 
 
-def test_it_may_be_started_in_async_code(runner):
-    import asyncio
-
-    async def work():
-        async with runner.start():
-            runner.submit("key", lambda: Completed(data=1))
-            return runner.wait("key").result()
-
-    assert asyncio.run(work()) == 1
-
-
 def test_a_block_alone_starts_it(runner):
     with runner:
         runner.submit("key", lambda: Completed(data=1))
@@ -77,13 +65,6 @@ def test_a_second_start_is_refused(started):
         started.start()
     started.submit("key", lambda: Completed(data=1))
     assert started.wait("key").result() == 1
-
-
-def test_it_may_be_started_again_once_it_is_closed(runner):
-    for number in range(2):
-        with runner.start():
-            runner.submit("key", lambda number=number: Completed(data=number))
-            assert runner.wait("key").result() == number
 
 
 def test_closing_twice_is_harmless(runner):
@@ -111,13 +92,6 @@ def test_the_state_that_the_call_gives(started):
     assert started.wait("key", 0) is state
 
 
-def test_several_keys(started):
-    for number in range(20):
-        started.submit(number, lambda number=number: Completed(data=number))
-
-    assert [started.wait(number, 20).result() for number in range(20)] == list(range(20))
-
-
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_waiting_never_raises_what_the_call_raised(error, started):
     def call():
@@ -141,11 +115,6 @@ def test_waiting_for_less_than_it_takes():
         assert runner.wait("key", 0) is None
         event.set()
         assert runner.wait("key", 20).result() == 1
-
-
-def test_an_unknown_key(started):
-    with pytest.raises(LookupError):
-        started.wait("never submitted")
 
 
 # -- duplicates and pickles -----------------------------------------------------------------------
@@ -242,28 +211,6 @@ def outcome_of(runner, call):
     runner.run(call, done)
     assert over.wait(20)
     return outcomes[0]
-
-
-def test_a_call_is_answered_with_an_outcome(started):
-    outcome = outcome_of(started, Call(lambda x, y: x + y, (1,), {"y": 2}))
-
-    assert isinstance(outcome, Outcome)
-    assert (outcome.value, outcome.error, outcome.timed_out) == (3, None, False)
-
-
-@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(3)])
-def test_what_the_call_raises_is_a_value(error, started):
-    def fails():
-        raise error
-
-    outcome = outcome_of(started, Call(fails, (), {}))
-
-    assert outcome.error is error
-    assert outcome.value is None
-
-
-def test_a_generator_is_read_to_its_end(started):
-    assert outcome_of(started, Call(lambda: (n for n in (1, 2)), (), {})).value == [1, 2]
 
 
 def test_a_call_of_limited_time(started):

@@ -82,8 +82,8 @@ def _enter_task(
         if return_type == "future" or mapped or task_runner is not None:
             message = (
                 f"Task {task.name!r} cannot be submitted or mapped outside of a flow. Call it"
-                " directly, do it in a flow, or enable task scheduling"
-                " (PENSTOCK_EXPERIMENTAL_ENABLE_TASK_SCHEDULING) to run it in the background."
+                " directly, or do it in a flow. A task server that runs it in the background, for"
+                " which Prefect 2 has programs enable task scheduling, is not there yet."
             )
             raise RuntimeError(message)
         return _run_autonomous(task, parameters, wait_for, return_type)

@@ -12,10 +12,11 @@ from penstock.logging.direct import log_flow_run, log_task_run
 from penstock.logging.forking import hold_handlers_at_fork
 from penstock.logging.printing import ensure_print_is_patched
 from penstock.logging.run_loggers import get_logger, get_run_logger
-from penstock.logging.switching import LogEavesdropper
+from penstock.logging.switching import LogEavesdropper, disable_run_logger
 
 __all__ = [
     "LogEavesdropper",
+    "disable_run_logger",
     "drain",
     "ensure_print_is_patched",
     "get_logger",

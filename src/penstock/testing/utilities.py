@@ -1,4 +1,4 @@
-"""A home and a store for a test, and everything as it was afterwards."""
+"""A home and a store for a test, and everything as it was afterwards; and what else tests ask."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from penstock.settings import (
 from penstock.store import reset_store
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from penstock.client import SyncPenstockClient
 
@@ -79,6 +80,47 @@ def penstock_test_harness() -> Generator[SyncPenstockClient]:
         # A forked child that comes here leaves the folder to its parent.
         if os.getpid() == maker:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def exceptions_equal(one: BaseException, other: BaseException) -> bool:
+    """Tell whether two exceptions say the same: equal, or of one type with equal arguments.
+
+    An exception that was raised in a run, recorded, and read back is another object.
+
+    Example:
+        >>> exceptions_equal(ValueError("no"), ValueError("no"))
+        True
+        >>> exceptions_equal(ValueError("no"), TypeError("no"))
+        False
+    """
+    return one == other or (type(one) is type(other) and one.args == other.args)
+
+
+@contextmanager
+def assert_does_not_warn(ignore_warnings: Iterable[type[Warning]] = ()) -> Generator[None]:
+    """Fail if anything in the block warns.
+
+    Parameters:
+        ignore_warnings: kinds of warnings that are let pass.
+
+    Raises:
+        AssertionError: there was a warning; says which, and where.
+
+    Example:
+        >>> with assert_does_not_warn():
+        ...     my_flow()  # doctest: +SKIP
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for kind in ignore_warnings:
+            warnings.simplefilter("ignore", category=kind)
+        yield
+    if caught:
+        listed = "\n".join(
+            f"{each.category.__name__}: {each.message} ({each.filename}:{each.lineno})"
+            for each in caught
+        )
+        raise AssertionError(f"Warnings were raised:\n{listed}")
 
 
 def _move_into(folder: Path, inside: ExitStack) -> None:
