@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.rows import SHORT
+from benchmarks.rows import PLAIN, SHORT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,8 @@ def _cells(result: Measured) -> tuple[str, ...]:
 def _budget(row: Row) -> str:
     if not row.floor:
         return f"<= {row.budget:g} {row.unit}"
-    return f"<= {row.budget:g} x" if row.floor == SHORT else f"<= {row.budget:g} x {row.floor}"
+    is_itself = row.floor in (SHORT, PLAIN)
+    return f"<= {row.budget:g} x" if is_itself else f"<= {row.budget:g} x {row.floor}"
 
 
 def _shown(value: float | None, unit: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-INSERT, POOL, START, SHORT, NONE = "F1", "F2", "F3", "at 1,000", ""
+INSERT, POOL, START, SHORT, PLAIN, NONE = "F1", "F2", "F3", "at 1,000", "plain lines", ""
 PIPELINE, COMMIT = "F4", "F5"
 
 FLOORS = {
@@ -85,6 +85,8 @@ ROWS: tuple[Row, ...] = (
     Row("help", "`penstock --help`", START, 9.0, "ms", 1, 3, 7, is_whole_process=True),
     Row("completion", "a completion by Tab of a run's name", START, 9.0, "ms",
         1, 3, 7, is_whole_process=True),
+    Row("live", "processor time of `penstock run` with its live display ({count} tasks)", PLAIN,
+        1.02, "us", 10_000, 3, 5),
     Row("ls", "`penstock flow-run ls` of {count} flow runs", START, 14.0, "ms",
         100_000, 3, 7, is_whole_process=True),
 )  # fmt: skip

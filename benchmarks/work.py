@@ -301,6 +301,12 @@ def _graph_work() -> Any:
 REACH_ROWS = ("pg-fleet", "pg-chain", "resume", "pg-resume", "idle", "idle-1000", "pg-idle-1000")
 
 
+def bench_live(bench: Bench) -> list[Sample]:
+    from benchmarks import live_work
+
+    return live_work.bench_live(bench)
+
+
 def _reach_row(name: str) -> Callable[[Bench], list[Sample]]:
     def bench_row(bench: Bench) -> list[Sample]:
         from benchmarks import reach_work
@@ -320,6 +326,7 @@ BENCHES: dict[str, Callable[[Bench], list[Sample]]] = {
     "scale": bench_scale,
     "memory": bench_memory,
     "memory-map": bench_memory_map,
+    "live": bench_live,
     **{name: _reach_row(name) for name in REACH_ROWS},
     "graph-pipeline": lambda bench: _graph_work().bench_pipeline(bench),
     "graph-chain": lambda bench: _graph_work().bench_chain(bench),

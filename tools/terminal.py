@@ -9,7 +9,6 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import struct
 import subprocess
 import termios
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 import pyte
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Mapping, Sequence
 
 PATIENCE_S = 30.0
