@@ -24,6 +24,8 @@ _types: dict[str, type[Block]] = {}
 _READY_MADE = {
     **dict.fromkeys(("json", "string", "date-time", "secret"), "penstock.blocks.system"),
     **dict.fromkeys(("local-file-system", "remote-file-system"), "penstock.filesystems"),
+    **dict.fromkeys(("s3", "gcs", "azure", "smb"), "penstock.filesystems.clouds"),
+    "github": "penstock.filesystems.github",
 }
 """Which module to import for a type of penstock that nobody has imported yet."""
 

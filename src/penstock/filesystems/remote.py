@@ -1,163 +1,23 @@
-"""File systems for results and files: a local folder, and anything that fsspec reaches.
-
-They are blocks, so they can be saved and loaded by name, and storages, so they can be given as
-`result_storage`. Their methods are plain calls, in sync and async code alike.
-"""
+"""Anything that fsspec reaches as a file system."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import re
-import shutil
-from abc import abstractmethod
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from penstock.blocks.core import Block
 from penstock.blocks.fields import MASK, SecretDict
-from penstock.results import LocalFolder, set_block_loader
+from penstock.filesystems.base import WritableFileSystem, files_in
+from penstock.results import LocalFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOCAL_PROTOCOLS = frozenset({"file", "local"})
-
-
-class ReadableFileSystem(Block):
-    """The base of file systems that can be read."""
-
-    @abstractmethod
-    def read_path(self, path: str) -> bytes:
-        """Give the content of the file at `path`."""
-
-
-class WritableFileSystem(ReadableFileSystem):
-    """The base of file systems that can be read and written, and so hold results.
-
-    Example:
-        >>> class Memory(WritableFileSystem):
-        ...     files: dict[str, bytes] = {}
-        ...
-        ...     def read_path(self, path):
-        ...         return self.files[path]
-        ...
-        ...     def write_path(self, path, content):
-        ...         self.files[path] = content
-    """
-
-    @abstractmethod
-    def write_path(self, path: str, content: bytes) -> object:
-        """Write the file at `path`, in the place of what was there."""
-
-
-class LocalFileSystem(WritableFileSystem):
-    """A folder of this machine.
-
-    Parameters:
-        basepath: the folder; the working directory of the moment if none is given. `~` is the home
-            folder.
-
-    Example:
-        >>> import tempfile
-        >>> files = LocalFileSystem(basepath=tempfile.mkdtemp())
-        >>> _ = files.write_path("reports/today.txt", b"fine")
-        >>> files.read_path("reports/today.txt")
-        b'fine'
-    """
-
-    _block_type_name: ClassVar[str | None] = "Local File System"
-    _block_type_slug: ClassVar[str | None] = "local-file-system"
-
-    basepath: str | None = None
-
-    @field_validator("basepath", mode="before")
-    @classmethod
-    def _as_absolute_text(cls, value: Any) -> Any:
-        # Absolute: a process that loads it later may have another working directory.
-        is_path = isinstance(value, (str, Path))
-        return str(Path(value).expanduser().absolute()) if is_path else value
-
-    @property
-    def _folder(self) -> LocalFolder:
-        return LocalFolder(self.basepath or Path.cwd())
-
-    def storage_descriptor(self) -> dict[str, str]:
-        """Say how a result's record names it: by the name it is saved under, or by its folder."""
-        if self.block_document_name is None:
-            return self._folder.storage_descriptor()
-        return super().storage_descriptor()
-
-    def read_path(self, path: str) -> bytes:
-        """Give the content of a file.
-
-        Parameters:
-            path: relative to the base path.
-
-        Raises:
-            FileNotFoundError: there is none.
-            ValueError: `path` leads out of the base path.
-        """
-        return self._folder.read_path(path)
-
-    def write_path(self, path: str, content: bytes) -> str:
-        """Write a file, whole or not at all; folders on the way to it are made.
-
-        Parameters:
-            path: relative to the base path.
-            content: what to write.
-
-        Returns:
-            The file's full path.
-
-        Raises:
-            OSError: it cannot be written.
-            ValueError: `path` leads out of the base path.
-        """
-        folder = self._folder
-        folder.write_path(path, content)
-        return str(folder.resolve(path))
-
-    def get_directory(self, from_path: str | None = None, local_path: str | None = None) -> int:
-        """Copy a folder of this file system to another place.
-
-        Parameters:
-            from_path: the folder, relative to the base path; all of it if none is given.
-            local_path: where to copy it; the working directory if none is given.
-
-        Returns:
-            How many files were copied.
-
-        Raises:
-            FileNotFoundError: there is no such folder.
-        """
-        source = self._resolved(from_path)
-        return _copy_folder(source, Path(local_path or ".").expanduser().resolve())
-
-    def put_directory(self, local_path: str | None = None, to_path: str | None = None) -> int:
-        """Copy a folder into this file system.
-
-        Parameters:
-            local_path: the folder; the working directory if none is given.
-            to_path: where to copy it, relative to the base path; the base path itself if none is
-                given.
-
-        Returns:
-            How many files were copied.
-
-        Raises:
-            FileNotFoundError: there is no such folder.
-        """
-        target = self._resolved(to_path)
-        return _copy_folder(Path(local_path or ".").expanduser().resolve(), target)
-
-    def _resolved(self, path: str | None) -> Path:
-        folder = self._folder
-        if path in (None, "", "."):
-            return folder.basepath.resolve()
-        return folder.resolve(str(path))
 
 
 class RemoteFileSystem(WritableFileSystem):
@@ -324,7 +184,7 @@ class RemoteFileSystem(WritableFileSystem):
         source = Path(local_path or ".").expanduser().resolve()
         target = self._resolved(to_path) if to_path else self.basepath.rstrip("/")
         filesystem = self.filesystem
-        files = _files_in(source)
+        files = files_in(source)
         for file in files:
             remote = f"{target}/{file.relative_to(source).as_posix()}"
             filesystem.makedirs(remote.rpartition("/")[0], exist_ok=True)
@@ -355,29 +215,3 @@ def _missing_driver(url: str, error: ImportError) -> ImportError:
 
 def _without_password(url: str) -> str:
     return re.sub(r"://[^/@]*@", f"://{MASK}@", url)
-
-
-def _files_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {str(folder)!r}.")
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _copy_folder(source: Path, target: Path) -> int:
-    files = _files_in(source)
-    for file in files if source != target else ():
-        copy = target / file.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file, copy)
-    return len(files)
-
-
-def _load_block(name: str) -> Block:
-    return Block.load(name)
-
-
-def _open_url(url: str) -> RemoteFileSystem:
-    return RemoteFileSystem(basepath=url)
-
-
-set_block_loader(_load_block, _open_url)
