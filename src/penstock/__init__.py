@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from penstock import runtime
     from penstock.client import get_client
     from penstock.context import tags
-    from penstock.engine import pause_flow_run, resume_flow_run, suspend_flow_run
+    from penstock.engine import checkpoint, pause_flow_run, resume_flow_run, suspend_flow_run
     from penstock.flows import Flow, flow
     from penstock.logging import get_run_logger
     from penstock.states import State
@@ -30,6 +30,7 @@ _WHERE = {
     "State": "penstock.states",
     "Task": "penstock.tasks",
     "allow_failure": "penstock.utilities.annotations",
+    "checkpoint": "penstock.engine",
     "flow": "penstock.flows",
     "get_client": "penstock.client",
     "get_run_logger": "penstock.logging",
@@ -47,6 +48,7 @@ __all__ = [
     "State",
     "Task",
     "allow_failure",
+    "checkpoint",
     "flow",
     "get_client",
     "get_run_logger",

@@ -25,6 +25,7 @@ from penstock.engine.task_runs import (
 from penstock.utilities.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from penstock.engine.checkpoints import checkpoint
     from penstock.engine.executing import (
         enter_flow_run_engine_from_subprocess,
         retrieve_flow_then_begin_flow_run,
@@ -35,6 +36,7 @@ __all__ = [
     "begin_flow_run",
     "begin_task_map",
     "begin_task_run",
+    "checkpoint",
     "create_and_begin_subflow_run",
     "create_then_begin_flow_run",
     "enter_flow_run_engine_from_flow_call",
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 _WHERE = {
+    "checkpoint": "penstock.engine.checkpoints",
     "enter_flow_run_engine_from_subprocess": "penstock.engine.executing",
     "pause_flow_run": "penstock.engine.pausing",
     "resume_flow_run": "penstock.engine.pausing",
