@@ -12,8 +12,9 @@ import termios
 
 import pytest
 
-from penstock.cli.live import fitted
+from penstock.cli.live_lines import shown
 
+_COLORS = re.compile(r"\x1b\[\d*m")
 _STEERING = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\r")
 
 # The tasks wait until the terminal has been drawn on, and so for no time that is made up.
@@ -27,7 +28,7 @@ _FLOW = """
 
     def observed(executions, elapsed_s):
         lines = draw(executions, elapsed_s)
-        if any("slow-" in line for line in lines):
+        if any("slow-" in text for line in lines for text, _ in line):
             drawn.set()
         return lines
 
@@ -78,7 +79,7 @@ def on_screen(command):
             pass
         os.close(ours)
         assert child.wait(timeout=30) == 0
-        return shown.decode().replace("\r\n", "\n")
+        return _COLORS.sub("", shown.decode().replace("\r\n", "\n"))
 
     return on_screen
 
@@ -90,8 +91,8 @@ def flows(write):
 
 def test_a_terminal_shows_counts_and_what_runs_and_they_go(flows, on_screen, penstock_home):
     shown = on_screen(100, "run", flows)
-    assert re.search(r"1 running, 5 completed, [\d.]+/s", shown)
-    assert re.search(r"\n  [\d.]+ m?s  slow-\w+", shown)
+    assert re.search(r"[\d.]+ s  1 running, 5 completed", shown)
+    assert re.search(r"\n  [\d.]+ s  slow-\w+", shown)
     # Whatever was drawn was erased before the summary.
     assert "running" not in shown.rpartition("\x1b[J")[2]
     assert "nightly" in shown.rpartition("\x1b[J")[2]
@@ -112,7 +113,7 @@ def test_no_line_is_wider_than_the_terminal(flows, on_screen, penstock_home):
         if drawn:
             break
     assert drawn
-    assert max(len(line) for block in drawn for line in block.split("\n")) < 40
+    assert max(len(line.rstrip("\r")) for block in drawn for line in block.split("\n")) < 40
 
 
 def test_a_terminal_that_does_not_say_its_size_is_drawn_on(flows, on_screen, penstock_home):
@@ -140,7 +141,23 @@ def test_a_pipe_gets_plain_lines(write, process, penstock_home):
     assert "\x1b" not in ended.out + ended.err
 
 
+def in_columns(text, width, encoding="utf-8"):
+    return shown([(text, "")], width, encoding)
+
+
 def test_names_cannot_steer_the_terminal():
-    assert _STEERING.search(fitted("a\x1b[2J\rb", 40)) is None
-    assert fitted("täsk", 40).isascii()
-    assert [len(fitted("a long line", width)) for width in (0, 2, 8, 40)] == [0, 2, 8, 11]
+    assert _STEERING.search(in_columns("a\x1b[2J\rb", 40)) is None
+
+
+def test_a_line_takes_no_more_columns_than_there_are():
+    taken = [len(in_columns("a long line", width)) for width in (0, 2, 8, 40)]
+    assert taken == [0, 2, 8, 11]
+    assert in_columns("日本語のタスク", 9) == "日本語..."
+    assert in_columns("日本語のタスク", 8) == "日本..."
+    assert in_columns("cafe\u0301", 4) == "cafe\u0301"
+
+
+def test_what_a_terminal_lacks_is_escaped():
+    assert in_columns("täsk", 40) == "täsk"
+    assert in_columns("täsk", 40, "ascii") == r"t\xe4sk"
+    assert in_columns("täsk 日", 40, "latin-1") == r"täsk \u65e5"

@@ -1,8 +1,9 @@
 """What `penstock run` shows on a terminal while a flow runs: some lines below all that it prints.
 
 The lines are drawn under whatever was printed last, and the cursor is left where they begin: what
-anything else writes goes over them, and nothing of it is lost. A thread draws them anew a few
-times a second, from what the engine keeps in memory anyway; a task costs nothing more for it.
+anything else writes goes over them, and nothing of it is lost, whatever becomes of this process.
+A thread draws them anew a few times a second, from what the engine keeps in memory anyway; a task
+costs nothing more for it.
 """
 
 from __future__ import annotations
@@ -10,20 +11,19 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import contextmanager, suppress
-from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from penstock import clock, world
-from penstock.cli.output import duration
-from penstock.cli.visible import visible
+from penstock.cli.live_lines import lines_of, shown
+from penstock.cli.live_others import is_in_background, is_read_by_keys, stepping_aside
 from penstock.engine.cancelling import attendant
-from penstock.states import StateType
+from penstock.logging.colors import takes_color
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator
 
-    from penstock.engine.execution import Execution
+    from penstock.cli.live_others import Programs
 
 INTERVAL_S = 0.125
 """How often the lines are drawn at most."""
@@ -34,18 +34,12 @@ REST_FACTOR = 200
 FIRST_S = 0.4
 """Runs that are over before show nothing."""
 
-SLOWEST_LIMIT = 3
-LOOKED_AT_LIMIT = 1_000
-"""Of so many running task runs the slowest are sought, at most."""
+WRITES_LIMIT = 250
+"""Where more is printed between two drawings, the lines give way: they would be most of it."""
 
 _COLUMNS, _HEIGHT = 80, 24
-_ERASE = "\r\x1b[J"
-_SHOWN_STATES = (
-    StateType.COMPLETED,
-    StateType.FAILED,
-    StateType.CRASHED,
-    StateType.CANCELLED,
-)
+_ERASE_BELOW = "\x1b[J"
+_ERASE = f"\r{_ERASE_BELOW}"
 
 
 @contextmanager
@@ -58,85 +52,127 @@ def live_display(*, wanted: bool) -> Generator[None]:
     if not wanted or not _can_show(sys.stderr):
         yield
         return
-    display = _Display(sys.stderr)
-    former = sys.stdout, sys.stderr
-    sys.stderr = cast("Any", _Above(former[1], display))
-    if former[0].isatty():
-        sys.stdout = cast("Any", _Above(former[0], display))
-    world.start_thread(display.run, "penstock-live")
-    try:
+    stream = sys.stderr
+    display = _Display(stream)
+    with ExitStack() as ending:
+        for each in {stream, sys.stdout} if _is_terminal(sys.stdout) else {stream}:
+            ending.enter_context(_called_through(each, "write", display.write_above))
+        if _is_terminal(sys.stdin):
+            for name in ("read", "readline"):
+                ending.enter_context(_called_through(sys.stdin, name, display.read_below))
+        display.programs = ending.enter_context(stepping_aside(display, stream.fileno()))
+        ending.callback(display.end)
+        world.start_thread(display.run, "penstock-live")
         yield
-    finally:
-        sys.stdout, sys.stderr = former
-        display.end()
 
 
 def _can_show(stream: Any) -> bool:
     """Tell whether lines can be drawn anew on a stream."""
+    return (
+        _is_terminal(stream)
+        and os.environ.get("TERM", "dumb") not in {"", "dumb"}
+        and sys.platform != "win32"
+    )
+
+
+def _is_terminal(stream: Any) -> bool:
     try:
-        return (
-            stream.isatty()
-            and os.environ.get("TERM", "dumb") not in {"", "dumb"}
-            and sys.platform != "win32"
-        )
+        return stream is not None and stream.isatty()
     except (AttributeError, OSError, ValueError):
         return False
 
 
-class _Above:
-    """A stream whose text goes above the lines, otherwise as it is."""
+@contextmanager
+def _called_through(stream: Any, name: str, through: Callable[..., Any]) -> Generator[None]:
+    """Have a method of a stream be called through another function, whoever holds the stream.
 
-    def __init__(self, stream: Any, display: _Display) -> None:
-        self._stream = stream
-        self._display = display
+    What logs may have held it since long before, so it is not put in another's place.
+    """
+    former: Any = stream.__dict__.get(name)
+    method = getattr(stream, name)
 
-    def write(self, text: str) -> int:
-        display = self._display
-        if display.is_elsewhere():  # in a forked child, where the lock may be held for ever
-            return cast("int", self._stream.write(text))
-        with display.lock:
-            display.make_room()
-            if text:
-                display.is_at_line_start = text.endswith("\n")
-            written: int = self._stream.write(text)
-            return written
+    def called(*values: Any) -> Any:
+        return through(method, *values)
 
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+    setattr(stream, name, called)
+    try:
+        yield
+    finally:
+        delattr(stream, name)
+        if former is not None:
+            setattr(stream, name, former)
 
 
 class _Display:
     """The lines, and the thread that draws them."""
 
     def __init__(self, stream: Any) -> None:
-        self.stream = stream
+        self.programs: Programs | None = None
+        self._stream = stream
+        self._write = stream.write  # before others' calls of it lead here
+        self._encoding: str = stream.encoding or "ascii"
+        self._colors = takes_color(stream)
         # Re-entrant, as a signal may interrupt a thread here and its handler may print.
-        self.lock = threading.RLock()
-        self.is_at_line_start = True
+        self._lock = threading.RLock()
+        self._is_at_line_start = True
         self._is_drawn = False
+        self._block = ""
+        """What was drawn last, if it is to be drawn again when a line was printed."""
+        self._writes = 0
         self._is_over = False
         self._began = clock.monotonic()
         self._process = os.getpid()
 
-    def is_elsewhere(self) -> bool:
-        """Tell whether this is another process than the one that draws."""
-        return os.getpid() != self._process
+    # -- for what else is printed and read ----------------------------------------------------
+
+    def write_above(self, write: Callable[[str], int], text: str) -> int:
+        """Write a text above the lines, otherwise as it is."""
+        if os.getpid() != self._process:  # forked, and the lock may be held for ever
+            return write(f"{_ERASE_BELOW}{text}") - len(_ERASE_BELOW)
+        with self._lock:
+            self.make_room()
+            written = write(text)
+            if text:
+                self._is_at_line_start = text.endswith("\n")
+            self._writes += 1
+            if self._block and self._is_at_line_start and self._writes <= WRITES_LIMIT:
+                self._put(self._block)
+            return written
+
+    def read_below(self, read: Callable[..., str], *values: Any) -> str:
+        """Read from the terminal, where what is typed is to be seen."""
+        self.wait_for_line_end()
+        text = read(*values)
+        if text.endswith("\n"):
+            self.line_ended()
+        return text
 
     def make_room(self) -> None:
-        """Take the lines away; who calls it holds the lock."""
-        if self._is_drawn:
-            self._is_drawn = False
-            self.stream.write(_ERASE)
-            self.stream.flush()
+        """Take the lines away."""
+        with self._lock:
+            if self._is_drawn:
+                self._is_drawn = False
+                self._write(_ERASE)
+                self._stream.flush()
+
+    def wait_for_line_end(self) -> None:
+        """Take the lines away, and draw none until a line has come to its end."""
+        with self._lock:
+            self.make_room()
+            self._is_at_line_start = False
+
+    def line_ended(self) -> None:
+        """The line has come to its end: the lines may be drawn again."""
+        with self._lock:
+            self._is_at_line_start = True
+
+    # -- drawing ------------------------------------------------------------------------------
 
     def end(self) -> None:
         """Take the lines away for good."""
-        with self.lock:
+        with self._lock:
             self._is_over = True
+            self._block = ""
             with suppress(OSError, ValueError):
                 self.make_room()
 
@@ -152,99 +188,45 @@ class _Display:
             rest_s = max(INTERVAL_S, (clock.monotonic() - began) * REST_FACTOR)
 
     def _draw(self, elapsed_s: float) -> None:
-        size = os.get_terminal_size(self.stream.fileno())
+        size = os.get_terminal_size(self._stream.fileno())
         # Some terminals, of containers for one, do not say how large they are.
         columns, height = size.columns or _COLUMNS, size.lines or _HEIGHT
-        lines = [fitted(line, columns - 1) for line in lines_of(_executions(), elapsed_s)]
-        with self.lock:
-            if self._is_over or not self.is_at_line_start or not lines or self._is_others():
+        executions = [one for one in attendant().executions() if one.flow_run is not None]
+        lines = [
+            shown(line, columns - 1, self._encoding, colors=self._colors)
+            for line in lines_of(executions, elapsed_s)[: height - 1]
+        ]
+        with self._lock:
+            if self._is_over:
                 return
-            # A stream of stdout may hold text back still that belongs above.
-            with suppress(OSError, ValueError):
-                sys.stdout.flush()
-            if len(lines) >= height:
-                return
-            back = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
-            self._is_drawn = True
-            text = "\n".join(lines)
-            self.stream.write(f"{_ERASE}{text}{back}\r")
-            self.stream.flush()
+            self._block = ""
+            if self._may_draw() and lines:
+                back = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
+                self._block = f"{_ERASE}{chr(10).join(lines)}{back}\r"
+                # A stream of stdout may hold text back still that belongs above.
+                with suppress(OSError, ValueError):
+                    sys.stdout.flush()
+                self._put(self._block)
+            self._writes = 0
 
-    def _is_others(self) -> bool:
-        """Tell whether somebody types there, or a command in front has the terminal."""
-        import termios
+    def _may_draw(self) -> bool:
+        """Tell whether the terminal is nobody else's now; take the lines away where it is."""
+        terminal = self._stream.fileno()
+        if is_in_background(terminal):
+            self._is_drawn = False
+            return False
+        if is_read_by_keys(terminal):
+            if self._is_drawn:  # over them stands what is asked for
+                self._is_drawn = False
+                self._write(_ERASE_BELOW)
+                self._stream.flush()
+            return False
+        if self._writes > WRITES_LIMIT:
+            return False
+        is_others = self.programs is not None and self.programs.any_writes_here()
+        return self._is_at_line_start and not is_others
 
-        terminal = self.stream.fileno()
-        with suppress(OSError):  # not the terminal that controls this process
-            if os.tcgetpgrp(terminal) != os.getpgrp():
-                return True
-        flags = termios.tcgetattr(terminal)[3]
-        return not (flags & termios.ICANON and flags & termios.ECHO)
-
-
-def _executions() -> list[Execution]:
-    return [one for one in attendant().executions() if one.flow_run is not None]
-
-
-def lines_of(executions: list[Execution], elapsed_s: float) -> list[str]:
-    """Say how the runs are doing that are executed, in a few lines of ASCII.
-
-    Parameters:
-        executions: of the run and its subflows.
-        elapsed_s: for how long.
-
-    Returns:
-        The lines, of any length; none where nothing is executed.
-    """
-    roots = [one for one in executions if one.parent is None]
-    if not roots:
-        return []
-    root = roots[0]
-    run, tally = root.flow_run, dict(root.tally)
-    running = sum(len(one.in_flight) for one in executions)
-    ended = sum(tally.values())
-    counts = [
-        f"{tally[state]} {state.name.lower()}" for state in _SHOWN_STATES if tally.get(state)
-    ]
-    if running:
-        counts.insert(0, f"{running} running")
-    if subflows := len(executions) - len(roots):
-        counts.append(f"{subflows} subflows running")
-    rate = f", {ended / elapsed_s:.1f}/s" if ended else ""
-    name = "" if run is None else run.name
-    lines = [f"{name}  {duration(elapsed_s)}  {', '.join(counts) or 'no task runs yet'}{rate}"]
-    lines += [f"  paused: {why}" for why in map(_why_paused, executions) if why]
-    return lines + [f"  {duration(age_s)}  {name}" for age_s, name in _slowest(executions)]
-
-
-def _why_paused(execution: Execution) -> str:
-    run = execution.seen_flow_run or execution.flow_run
-    state = None if run is None else run.state
-    if run is None or state is None or not state.is_paused():
-        return ""
-    details = state.state_details
-    waits = "for input" if details.run_input_keyset is not None else "until it is resumed"
-    return f"waits {waits} (penstock flow-run resume {run.name})"
-
-
-def _slowest(executions: list[Execution]) -> list[tuple[float, str]]:
-    now = clock.epoch()
-    ages: list[tuple[float, str]] = []
-    for execution in executions:
-        for run in islice(list(execution.in_flight), LOOKED_AT_LIMIT):
-            state = run.state
-            if state is not None and state.is_running():
-                ages.append((max(0.0, now - state.timestamp.timestamp()), run.name))
-    return sorted(ages, reverse=True)[:SLOWEST_LIMIT]
-
-
-def fitted(line: str, width: int) -> str:
-    """Give a line that takes no more than so many columns, and cannot steer the terminal.
-
-    Example:
-        >>> fitted("a long line", 8)
-        'a lon...'
-    """
-    shown = visible(line).replace("\n", " ").replace("\t", " ")
-    shown = shown.encode("ascii", "backslashreplace").decode("ascii")
-    return shown if len(shown) <= width else f"{shown[: max(0, width - 3)]}..."[: max(0, width)]
+    def _put(self, block: str) -> None:
+        self._is_drawn = True
+        self._write(block)
+        self._stream.flush()
