@@ -41,6 +41,7 @@ MODULES = {
     "penstock.concurrency": "limits, for sync code",
     "penstock.concurrency.asyncio": "limits, for async code",
     "penstock.client": "reading and changing the records",
+    "penstock.flow_runs": "waiting for a run",
     "penstock.client.schemas.objects": "what the records are",
     "penstock.client.schemas.filters": "which records are meant",
     "penstock.client.schemas.sorting": "in which order they come",

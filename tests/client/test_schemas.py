@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from penstock import records, states
-from penstock.client.schemas import filters, objects, sorting
+from penstock.client import schemas
+from penstock.client.schemas import filters, objects, responses, sorting
 from penstock.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterName,
@@ -26,6 +27,12 @@ def test_the_records_are_those_of_the_package():
         assert getattr(objects, name) is getattr(
             records if hasattr(records, name) else states, name
         )
+
+
+@pytest.mark.parametrize("name", schemas.__all__)
+def test_the_package_hands_on_those_that_programs_import_from_it(name):
+    homes = [objects, responses]
+    assert getattr(schemas, name) in [getattr(home, name, None) for home in homes]
 
 
 def test_filters_are_written_as_programs_know_them():
