@@ -196,14 +196,14 @@ def attendant() -> Attendant:
     return _attendant
 
 
-def _last_words(waited_s: float) -> None:
+def _last_words(within: str) -> None:
     """Say what is executed still in a process that ends all the same."""
     executions = _attendant.executions()
     for execution in executions:
         execution.call.logger().error(
-            "The flow run has not come to its end within %g s (PENSTOCK_SHUTDOWN_TIMEOUT_S): its"
-            " process ends while it still executes %s. The run is found to have crashed.",
-            waited_s,
+            "The flow run has not come to its end %s: its process ends while it still executes %s."
+            " The run is found to have crashed.",
+            within,
             _what_runs(execution),
         )
     if executions:

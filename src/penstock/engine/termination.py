@@ -183,7 +183,15 @@ class _Handlers:
         if self.over is None:
             over = self.over = threading.Event()
             limit_s = get_current_settings().shutdown_timeout_s
-            world.start_thread(lambda: _end_when_late(over, limit_s, number), "penstock-shutdown")
+            within = f"within {limit_s:g} s (PENSTOCK_SHUTDOWN_TIMEOUT_S)"
+        elif self.signals == _INSISTING:
+            over, limit_s = self.over, INSISTED_LIMIT_S
+            within = f"within {limit_s:g} s of a second signal"
+        else:
+            return
+        world.start_thread(
+            lambda: _end_when_late(over, limit_s, within, number), "penstock-shutdown"
+        )
 
     def remove(self) -> None:
         self.count -= 1
@@ -204,31 +212,68 @@ class _Handlers:
             _set_handler(_SIGURG, _DEFAULT if self.former_urgent is None else self.former_urgent)
 
 
-def _end_when_late(over: threading.Event, limit_s: float, number: int) -> None:
-    """End the process if the runs are not over in time; the log says what was still executed."""
-    if over.wait(limit_s):
-        return
-    if _last_words is not None:
-        saying = threading.Thread(target=_last_words, args=(limit_s,), daemon=True)
-        saying.start()
-        saying.join(_LAST_WORDS_S)
-    os._exit(128 + number)
+_INSISTING = 2
 
+INSISTED_LIMIT_S = 2.0
+"""How long after a second signal the process ends, where what it executes takes none of them."""
+
+TOLD_AFTER_S = 0.5
+"""Who waits for the end of the process longer than this is told so."""
 
 _LAST_WORDS_S = 2.0
 """How long it may take to say what was still executed: the store may be busy."""
 
-_last_words: Callable[[float], None] | None = None
+
+def _end_when_late(over: threading.Event, limit_s: float, within: str, number: int) -> None:
+    """End the process if the runs are not over in time; the log says what was still executed."""
+    told_after_s = min(TOLD_AFTER_S, limit_s)
+    if over.wait(told_after_s):
+        return
+    if _listeners.told is not None and limit_s > told_after_s and not is_insisted_on():
+        _listeners.told(number, limit_s - told_after_s)
+    if over.wait(limit_s - told_after_s):
+        return
+    saying = threading.Thread(target=_say_last_words, args=(within, number), daemon=True)
+    saying.start()
+    saying.join(_LAST_WORDS_S)
+    os._exit(128 + number)
 
 
-def when_late(last_words: Callable[[float], None]) -> None:
+def _say_last_words(within: str, number: int) -> None:
+    if _listeners.last_words is not None:
+        _listeners.last_words(within)
+    if _listeners.told is not None:
+        _listeners.told(number, 0.0)
+
+
+class _Listeners:
+    """Rooms above that have something to say while the process is being ended."""
+
+    last_words: Callable[[str], None] | None = None
+    told: Callable[[int, float], None] | None = None
+
+
+_listeners = _Listeners()
+
+
+def when_late(last_words: Callable[[str], None]) -> None:
     """Say who knows what is executed here, and tells the log when the process ends all the same.
 
     Parameters:
-        last_words: called with the seconds that have been waited.
+        last_words: called with the time within which its runs have not come to their end.
     """
-    global _last_words  # noqa: PLW0603 - set once, by a room above
-    _last_words = last_words
+    _listeners.last_words = last_words
+
+
+def when_ending(told: Callable[[int, float], None] | None) -> None:
+    """Say who tells the user that the process is being ended by a signal.
+
+    Parameters:
+        told: called from a thread, with the number of the signal and the seconds that are left
+            to the runs: when they have not ended at once, and with none left when the process
+            ends all the same. None: nobody any more.
+    """
+    _listeners.told = told
 
 
 _handlers = _Handlers()
