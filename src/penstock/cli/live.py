@@ -61,9 +61,17 @@ def live_display(*, wanted: bool) -> Generator[None]:
             for name in ("read", "readline"):
                 ending.enter_context(_called_through(sys.stdin, name, display.read_below))
         display.programs = ending.enter_context(stepping_aside(display, stream.fileno()))
-        ending.callback(display.end)
+        _Display.current = display
+        ending.callback(end_display)
         world.start_thread(display.run, "penstock-live")
         yield
+
+
+def end_display() -> None:
+    """Take the lines away for good, if there are any: the process is about to end."""
+    display, _Display.current = _Display.current, None
+    if display is not None:
+        display.end()
 
 
 def _can_show(stream: Any) -> bool:
@@ -105,6 +113,8 @@ def _called_through(stream: Any, name: str, through: Callable[..., Any]) -> Gene
 
 class _Display:
     """The lines, and the thread that draws them."""
+
+    current: _Display | None = None
 
     def __init__(self, stream: Any) -> None:
         self.programs: Programs | None = None

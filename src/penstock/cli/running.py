@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Coroutine
 from contextlib import contextmanager
+from math import ceil
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.cli.failing import (
@@ -15,9 +16,11 @@ from penstock.cli.failing import (
     CommandError,
     EndedBySignal,
     complain,
+    warn,
 )
 from penstock.cli.finding import find_flow_run
 from penstock.cli.inputs import input_of
+from penstock.cli.live import end_display
 from penstock.cli.output import write
 from penstock.cli.ownership import ownership_of
 from penstock.cli.parameters import bind_parameters, graph_parameters, values_in
@@ -30,7 +33,7 @@ from penstock.context import tags
 from penstock.engine import enter_flow_run_engine_from_flow_call
 from penstock.engine.executing import refuse_to_execute
 from penstock.engine.pausing import resume_from_outside
-from penstock.engine.termination import capture_signals
+from penstock.engine.termination import capture_signals, when_ending
 from penstock.exceptions import (
     Abort,
     MissingResult,
@@ -215,7 +218,7 @@ def _execute(run_id: UUID, work: Callable[[], Any], options: RunOptions | None =
     options = options or RunOptions()
     interrupted = False
     answer: Any = None
-    with _termination_noted() as signals:
+    with _termination_noted() as signals, _end_told(run_id):
         try:
             with shown_as(options), tags(*options.tags):
                 answer = work()
@@ -285,6 +288,31 @@ def _termination_noted() -> Generator[list[int]]:
         yield noted
     finally:
         signal.signal(signal.SIGTERM, former)
+
+
+@contextmanager
+def _end_told(run_id: UUID) -> Generator[None]:
+    """Say that the run is being ended by a signal, where that takes its time."""
+
+    def tell(number: int, rest_s: float) -> None:
+        if rest_s:
+            is_key = number == signal.SIGINT
+            what, again = (
+                ("Interrupted", "Press Ctrl-C again") if is_key else ("Terminated", "Repeat it")
+            )
+            warn(
+                f"{what}: waiting for what is executed to end, {ceil(rest_s)} s at most. {again}"
+                " to end at once."
+            )
+        else:
+            end_display()
+            warn(f"Go on with it: penstock flow-run resume {run_id}")
+
+    when_ending(tell)
+    try:
+        yield
+    finally:
+        when_ending(None)
 
 
 def _is_recorded(run_id: UUID) -> bool:
