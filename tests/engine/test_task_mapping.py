@@ -178,6 +178,8 @@ def test_variadic_arguments():
         (1, (3, 4), {"key": "a", "whole": 9}),
         (2, (5, 6), {"key": "b", "whole": 9}),
     ]
+    assert mapped([1, 2, 3], of=takes) == [(1, (), {}), (2, (), {}), (3, (), {})]
+    assert mapped(5, key=["a", "b"], of=takes) == [(5, (), {"key": "a"}), (5, (), {"key": "b"})]
 
 
 def test_keyword_arguments_only():

@@ -45,7 +45,7 @@ def children_of(
             whole: Any = value.unwrap()  # pyright: ignore[reportUnknownVariableType]
             # An iterator can be asked only once, and every child is to get what it gives.
             static[name] = visit_collection(whole, _same, return_data=True, max_depth=1)
-        elif name in defaults or not isiterable(bare):
+        elif name in defaults or not isiterable(bare) or _is_left_out(name, bare, signature):
             static[name] = value
         else:
             items: list[Any] = list(bare)
@@ -72,6 +72,11 @@ def children_of(
         for index in range(count)
     ]
     return children, sources
+
+
+def _is_left_out(name: str, value: Any, signature: Any) -> bool:
+    """Tell whether a value is that of `*args` to which nothing was given."""
+    return name == signature.var_positional and isinstance(value, tuple) and not value
 
 
 def _same(part: Any) -> Any:
