@@ -49,6 +49,10 @@ class PenstockException(Exception):
     """The base of all of penstock's exceptions."""
 
 
+PrefectException = PenstockException
+"""The name that programs made for Prefect use."""
+
+
 class CrashedRun(PenstockException):
     """The result of a run that crashed was asked for."""
 
@@ -224,6 +228,10 @@ class RunOwnedElsewhere(StoreError, RuntimeError):
 
 class PenstockSignal(BaseException):
     """The base of the signals by which a run is told to stop here."""
+
+
+PrefectSignal = PenstockSignal
+"""The name that programs made for Prefect use."""
 
 
 class Abort(PenstockSignal):

@@ -8,7 +8,8 @@ import warnings
 
 import pytest
 
-from penstock import flow, task
+from penstock import exceptions, flow, task
+from penstock.testing import utilities
 from penstock.testing.fixtures import mock_anyio_sleep  # noqa: F401 - a fixture
 from penstock.testing.utilities import assert_does_not_warn, exceptions_equal
 
@@ -31,6 +32,14 @@ def test_an_exception_that_was_read_back_equals_the_one_that_was_raised(penstock
     assert exceptions_equal(error, ValueError("no", 3))
     assert not exceptions_equal(error, ValueError("no", 4))
     assert not exceptions_equal(error, TypeError("no", 3))
+
+
+def test_the_names_of_programs_for_prefect_are_the_same_things():
+    assert utilities.prefect_test_harness is utilities.penstock_test_harness
+    with pytest.raises(exceptions.PrefectException):
+        raise exceptions.MissingResult("gone")
+    with pytest.raises(exceptions.PrefectSignal):
+        raise exceptions.Abort("stop")
 
 
 def test_a_warning_fails_the_block_unless_it_is_let_pass():

@@ -138,6 +138,10 @@ def _move_into(folder: Path, inside: ExitStack) -> None:
         inside.enter_context(temporary_settings(updates))
 
 
+prefect_test_harness = penstock_test_harness
+"""The name that programs made for Prefect use."""
+
+
 def _enter() -> tuple[int, Any]:
     """Note who is in a harness; two at once would take each other's settings away."""
     run = TaskRunContext.get() or FlowRunContext.get()
