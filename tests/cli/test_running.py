@@ -111,13 +111,102 @@ def test_a_process_exits_with_how_the_run_ended(flows, process, target, code):
 def test_what_failed_is_named_with_the_line_of_its_code(flows, penstock, latest):
     ended = penstock("run", "flows.py:mapped", "-p", "pages=10")
 
+    assert ended.out.splitlines()[1:] == [
+        "Task runs: 7 Completed, 3 Failed",
+        "Failed: fetch-2: ValueError: page 2 is gone",
+        "Failed: fetch-5: ValueError: page 5 is gone",
+        "Failed: fetch-8: ValueError: page 8 is gone",
+        '  flows.py, line 9: raise ValueError(f"page {page} is gone")',
+        f"Go on with it: penstock flow-run resume {latest()['id']}",
+    ]
+
+
+def test_what_failed_in_a_subflow_is_named_with_the_line_of_its_code(write, penstock):
+    write(
+        "flows.py",
+        """
+        from penstock import flow, task
+
+        @task
+        def fine(): ...
+
+        @flow
+        def inner():
+            raise KeyError("deep")
+
+        @flow
+        def outer():
+            fine()
+            inner(return_state=True)
+    """,
+    )
+
+    ended = penstock("run", "flows.py:outer")
+
     lines = ended.out.splitlines()
-    assert lines[1] == "Task runs: 7 Completed, 3 Failed"
-    failed = re.findall(r"^Failed: fetch-\d+: .*page (\d) is gone$", ended.out, re.MULTILINE)
-    assert failed == ["2", "5", "8"]
-    place = '  flows.py, line 9: raise ValueError(f"page {page} is gone")'
-    assert lines.count(place) == 3
-    assert lines[-1] == f"Go on with it: penstock flow-run resume {latest()['id']}"
+    assert re.search(r"of flow 'outer' ended in state Failed after \d+ ms: 1/2 states", lines[0])
+    assert lines[1] == "Task runs: 1 Completed, 1 Failed"
+    assert re.fullmatch(r"Failed: inner-0 \(subflow run '[\w-]+'\): KeyError: 'deep'", lines[2])
+    assert lines[3] == '  flows.py, line 9: raise KeyError("deep")'
+
+
+def test_what_failed_alike_is_told_once(write, penstock, latest):
+    write(
+        "flows.py",
+        """
+        from penstock import flow, task
+
+        @task
+        def call(number):
+            raise ConnectionError("no answer")
+
+        @flow
+        def calls():
+            return list(call.map(range(20)))
+    """,
+    )
+
+    ended = penstock("run", "flows.py")
+
+    assert ended.out.splitlines()[1:] == [
+        "Task runs: 20 Failed",
+        "Failed: call-0, call-1, call-2 and 17 more: ConnectionError: no answer",
+        '  flows.py, line 6: raise ConnectionError("no answer")',
+        f"Go on with it: penstock flow-run resume {latest()['id']}",
+    ]
+
+
+def test_the_flows_own_line_stands_under_what_became_of_it(write, penstock):
+    write(
+        "flows.py",
+        """
+        from penstock import flow, task
+
+        @task
+        def fine(): ...
+
+        @flow
+        def breaks():
+            fine()
+            raise RuntimeError("the roof came down")
+    """,
+    )
+
+    first, second, third, _ = penstock("run", "flows.py").out.splitlines()
+
+    assert first.endswith(": RuntimeError: the roof came down")
+    assert second == '  flows.py, line 10: raise RuntimeError("the roof came down")'
+    assert third == "Task runs: 1 Completed"
+
+
+def test_a_run_that_is_gone_on_with_says_what_had_completed_before(flows, penstock):
+    penstock("run", "flows.py:mapped", "-p", "pages=10")
+
+    ended = penstock("flow-run", "resume", "-")
+
+    assert ended.out.splitlines()[1] == (
+        "Task runs: 7 Completed, 3 Failed; 7 had completed before"
+    )
 
 
 def test_debug_shows_all_frames_of_what_failed(flows, process):
@@ -131,7 +220,9 @@ def test_only_a_few_failures_are_shown(flows, penstock, latest):
     ended = penstock("run", "flows.py:mapped", "-p", "pages=30")
 
     assert ended.out.count("Failed: fetch-") == 5
-    assert f"and more: penstock flow-run inspect {latest()['id']}\n" in ended.out
+    (rest,) = re.findall(r"^and 5 more: penstock (.*)$", ended.out, re.MULTILINE)
+    assert latest()["id"] in rest
+    assert penstock(*rest.split()).out.count("Failed") == 10
 
 
 def test_a_run_that_rests_says_how_to_go_on(flows, penstock, latest):
@@ -151,7 +242,8 @@ def test_the_summary_in_a_terminal(flows, in_terminal, width):
     shown = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", re.sub(r"\d+ ms", "3 ms", shown))
     assert shown.endswith(
         "printed by the flow\n"
-        "Flow run 'monday' (ID) of flow 'simple' ended in state Completed after 3 ms\n"
+        "Flow run 'monday' (ID) of flow 'simple' ended in state"
+        " \x1b[32mCompleted\x1b[0m after 3 ms\n"
         "Task runs: 2 Completed\n"
     )
 

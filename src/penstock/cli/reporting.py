@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+import sys
+from typing import TYPE_CHECKING, Any
 
+from penstock.cli.failed import (
+    READ_LIMIT,
+    grouped,
+    place_of_flow,
+    read_failures,
+    shown_place,
+    told,
+)
 from penstock.cli.failing import (
     EXIT_CANCELLED,
     EXIT_COMPLETED,
@@ -16,17 +24,18 @@ from penstock.cli.failing import (
 from penstock.cli.objects import flow_run_object
 from penstock.cli.output import duration, here, write, write_document
 from penstock.cli.ownership import ownership_of
-from penstock.cli.visible import visible_line
+from penstock.logging.colors import takes_color
 from penstock.states import StateType
-from penstock.store import encoding, failures
+from penstock.store import failures
 from penstock.store import statements as sql
-from penstock.utilities.tracebacks import Place, last_place_in
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from penstock.cli.failed import Failure
     from penstock.records import FlowRun
     from penstock.store import Store
+    from penstock.utilities.tracebacks import Place
 
 _EXIT_CODES = {
     StateType.COMPLETED: EXIT_COMPLETED,
@@ -37,19 +46,16 @@ _EXIT_CODES = {
     StateType.PAUSED: EXIT_PAUSED,
 }
 _SHOWN_LIMIT = 5
-"""The most task runs that a summary names."""
-_ERRORS_LIMIT = 5
-"""The most log records of a run that are searched for the place of its error."""
-
-
-class _Failure(NamedTuple):
-    """A task run that went wrong."""
-
-    id: str
-    name: str
-    state_name: str
-    message: str
-    place: Place | None
+"""The most failures that a summary tells apart."""
+_STYLES = {
+    StateType.COMPLETED: "32",
+    StateType.FAILED: "31",
+    StateType.CRASHED: "35",
+    StateType.CANCELLED: "33",
+    StateType.CANCELLING: "33",
+    StateType.PAUSED: "36",
+}
+"""The numbers of the colours that a terminal shows states in."""
 
 
 def exit_code_of(run: FlowRun) -> int:
@@ -62,33 +68,53 @@ def title_of_run(run: FlowRun) -> str:
     return f"Flow run {run.name!r} ({run.id})"
 
 
-def report(store: Store, run: FlowRun, *, quiet: bool = False) -> None:
+def report(store: Store, run: FlowRun, *, quiet: bool = False, began: float | None = None) -> None:
     """Say how a run ended: its state, counts, what failed and where, and how to go on.
 
     Parameters:
         store: where it is recorded.
         run: the flow run, as it is recorded now.
         quiet: say nothing of one that completed.
+        began: when this execution of it began, in seconds since the epoch; none if there was none.
     """
     state = run.state
     if quiet and state is not None and state.is_completed():
         return
-    name = "no state" if state is None else state.name
+    name = "no state" if state is None else _painted(state.name, state.type)
     took = f" after {duration(run.run_time_s)}" if run.start_time is not None else ""
-    message = f": {visible_line(state.message)}" if state is not None and state.message else ""
+    message = f": {told(state.message)}" if state is not None and state.message else ""
     rests = state is not None and (state.is_final() or state.is_paused() or state.is_scheduled())
     deed = "ended" if rests else "was left"
     write(f"{title_of_run(run)} of flow {run.flow_name!r} {deed} in state {name}{took}{message}\n")
-    counts = _counts(store, run.id)
-    if counts:
-        write(f"Task runs: {', '.join(f'{n} {name}' for name, n in counts.items())}\n")
-    if state is not None and (state.is_failed() or state.is_crashed()):
-        _report_failures(store, run)
+    is_failed = state is not None and (state.is_failed() or state.is_crashed())
+    failed = read_failures(store, run.id, READ_LIMIT) if is_failed else []
+    of_flow = place_of_flow(store, run.id) if is_failed else None
+    if of_flow is not None and of_flow not in [each.place for each in failed]:
+        write(f"  {shown_place(of_flow)}\n")
+    _report_counts(store, run, began)
+    if failed:
+        _report_failures(store, run, failed)
     if state is not None and state.is_paused():
         write(_what_it_waits_for(run))
     command = _how_to_go_on(run)
     if command:
         write(f"Go on with it: {command}\n")
+
+
+def _painted(text: str, state_type: StateType) -> str:
+    style = _STYLES.get(state_type)
+    return f"\x1b[{style}m{text}\x1b[0m" if style and takes_color(sys.stdout) else text
+
+
+def _report_counts(store: Store, run: FlowRun, began: float | None) -> None:
+    counts = _counts(store, run.id)
+    if not counts:
+        return
+    before = 0
+    if began is not None:
+        before = store.read(failures.COUNT_COMPLETED_BEFORE, (run.id.bytes, began))[0][0]
+    earlier = f"; {before} had completed before" if before else ""
+    write(f"Task runs: {', '.join(f'{n} {name}' for name, n in counts.items())}{earlier}\n")
 
 
 def _counts(store: Store, run_id: UUID) -> dict[str, int]:
@@ -98,51 +124,18 @@ def _counts(store: Store, run_id: UUID) -> dict[str, int]:
     return counts
 
 
-def _report_failures(store: Store, run: FlowRun) -> None:
-    failed = _failures(store, run.id)
-    of_flow = _place_of_flow(store, run.id)
-    if of_flow is not None and of_flow not in [each.place for each in failed]:
-        write(f"  {_shown(of_flow)}\n")
-    for each in failed[:_SHOWN_LIMIT]:
-        write(f"{each.state_name}: {visible_line(each.name)}: {visible_line(each.message)}\n")
-        if each.place is not None:
-            write(f"  {_shown(each.place)}\n")
-    if len(failed) > _SHOWN_LIMIT:
-        write(f"and more: penstock flow-run inspect {run.id}\n")
-
-
-def _failures(store: Store, run_id: UUID) -> list[_Failure]:
-    rows = store.read(failures.READ_FAILED_TASK_RUNS, (run_id.bytes, _SHOWN_LIMIT + 1))
-    found: list[_Failure] = []
-    for each in map(encoding.task_run_from_row, rows):
-        values = (run_id.bytes, each.id.bytes, _ERRORS_LIMIT)
-        place = _place_in(store.read(failures.READ_ERRORS_OF_TASK_RUN, values))
-        message = "" if each.state is None else each.state.message or ""
-        found.append(_Failure(str(each.id), each.name, each.state_name or "", message, place))
-    return found
-
-
-def _place_of_flow(store: Store, run_id: UUID) -> Place | None:
-    return _place_in(store.read(failures.READ_ERRORS_OF_FLOW, (run_id.bytes, _ERRORS_LIMIT)))
-
-
-def _place_in(rows: list[tuple[str]]) -> Place | None:
-    for (text,) in rows:
-        place = last_place_in(text)
-        if place is not None:
-            return place
-    return None
-
-
-def _shown(place: Place) -> str:
-    # Only where something failed.
-    import linecache
-
-    file = Path(place.file)
-    if file.is_relative_to(Path.cwd()):
-        file = file.relative_to(Path.cwd())
-    text = linecache.getline(place.file, place.line or 0).strip()
-    return visible_line(f"{file}, line {place.line}" + (f": {text}" if text else ""))
+def _report_failures(store: Store, run: FlowRun, failed: list[Failure]) -> None:
+    """Tell what failed, each thing once, and each line of code once after what failed there."""
+    groups = grouped(failed)[:_SHOWN_LIMIT]
+    for group, following in zip(groups, [*groups[1:], None], strict=True):
+        style = StateType.CRASHED if group.state_name == "Crashed" else StateType.FAILED
+        write(f"{_painted(group.state_name, style)}: {group.title()}: {group.what}\n")
+        if group.place is not None and (following is None or following.place != group.place):
+            write(f"  {shown_place(group.place)}\n")
+    total: int = store.read(failures.COUNT_FAILED_TASK_RUNS, (run.id.bytes,))[0][0]
+    more = total - sum(len(group.names) for group in groups)
+    if more > 0:
+        write(f"and {more} more: penstock task-run ls {run.id} --state failed --state crashed\n")
 
 
 def _what_it_waits_for(run: FlowRun) -> str:
@@ -176,8 +169,8 @@ def report_as_json(store: Store, run: FlowRun, result: Any) -> None:
         result: what the flow returned; `result` is null where JSON cannot hold it.
     """
     is_failed = run.state is not None and (run.state.is_failed() or run.state.is_crashed())
-    failed = _failures(store, run.id) if is_failed else []
-    of_flow = _place_of_flow(store, run.id) if is_failed else None
+    failed = read_failures(store, run.id, _SHOWN_LIMIT) if is_failed else []
+    of_flow = place_of_flow(store, run.id) if is_failed else None
     write_document(
         flow_run_object(run, ownership_of(store, run))
         | {
@@ -194,7 +187,7 @@ def report_as_json(store: Store, run: FlowRun, result: Any) -> None:
                     "state_message": each.message,
                     "failed_at": _place_object(each.place),
                 }
-                for each in failed[:_SHOWN_LIMIT]
+                for each in failed
             ],
             "go_on": _how_to_go_on(run),
             "exit_code": exit_code_of(run),

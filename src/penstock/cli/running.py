@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from math import ceil
 from typing import TYPE_CHECKING, Any, cast
 
+from penstock import clock
 from penstock.cli.failing import (
     EXIT_CANCELLED,
     EXIT_COMPLETED,
@@ -216,7 +217,7 @@ def _refuse_subflow(store: Store, run: FlowRun) -> None:
 def _execute(run_id: UUID, work: Callable[[], Any], options: RunOptions | None = None) -> int:
     """Execute a flow run and report how it ended, however that was."""
     options = options or RunOptions()
-    interrupted = False
+    began, interrupted = clock.epoch(), False
     answer: Any = None
     with _termination_noted() as signals, _end_told(run_id):
         try:
@@ -236,7 +237,7 @@ def _execute(run_id: UUID, work: Callable[[], Any], options: RunOptions | None =
     if options.as_json:
         report_as_json(get_store(), run, _result_of(answer))
     else:
-        report(get_store(), run, quiet=options.quiet)
+        report(get_store(), run, quiet=options.quiet, began=began)
     if signals or interrupted:
         raise EndedBySignal(signals[0] if signals else signal.SIGINT)
     return exit_code_of(run)
