@@ -5,13 +5,14 @@ import threading
 
 import pytest
 
-from penstock import flow, tags, task
+from penstock import Flow, Task, flow, tags, task
 from penstock.client import PenstockClient
 from penstock.client.orchestration import SyncPenstockClient
 from penstock.context import (
     ContextModel,
     EngineContext,
     FlowRunContext,
+    PenstockObjectRegistry,
     SettingsContext,
     TagsContext,
     TaskRunContext,
@@ -20,6 +21,7 @@ from penstock.context import (
     use_profile,
 )
 from penstock.exceptions import MissingContextError
+from penstock.loading import load_flow_from_script
 from penstock.records import FlowRun, TaskRun
 
 
@@ -245,3 +247,57 @@ def test_tags_add_up():
             assert TagsContext.get().current_tags == {"a", "b", "c"}
         assert TagsContext.get().current_tags == {"a", "b"}
     assert TagsContext.get().current_tags == set()
+
+
+class TestRegistry:
+    def test_it_collects_what_is_made_while_it_is_entered(self):
+        with PenstockObjectRegistry() as registry:
+            assert PenstockObjectRegistry.get() is registry
+            made = [flow(a_task.fn, name="one"), task(a_task.fn), flow(a_task.fn, name="two")]
+        later = task(a_task.fn)
+
+        assert PenstockObjectRegistry.get() is None
+        assert registry.get_instances(Flow) == [made[0], made[2]]
+        assert registry.get_instances(Task) == [made[1]]
+        assert registry.get_instances(object) == made
+        assert later not in registry.get_instances(Task)
+
+    def test_of_a_script_that_is_loaded_too(self, tmp_path):
+        script = tmp_path / "of_the_registry.py"
+        script.write_text("from penstock import flow\n@flow\ndef mine(): return 1\nmine()\n")
+        with PenstockObjectRegistry() as registry:
+            loaded = load_flow_from_script(script)
+            assert loaded() == 1
+
+        assert registry.get_instances(Flow) == [loaded]
+
+    def test_it_can_keep_flows_from_running(self, caplog):
+        @flow(name="mine")
+        def mine():
+            return 1
+
+        with PenstockObjectRegistry(block_code_execution=True):
+            assert mine() is None
+        assert "'mine' was called while its script is being loaded" in caplog.text
+        assert mine() == 1
+
+    def test_failures_are_raised_unless_they_are_captured(self):
+        with PenstockObjectRegistry() as registry, pytest.raises(ValueError, match="retries"):
+            flow(a_task.fn, name="mine", retries=-1)
+        assert registry.get_instance_failures(Flow) == []
+
+        with PenstockObjectRegistry(capture_failures=True) as registry:
+            made = flow(a_task.fn, name="mine", retries=-1)
+        [(error, half_made)] = registry.get_instance_failures(Flow)
+        assert "retries" in str(error)
+        assert half_made is made
+        assert registry.get_instances(Flow) == []
+        assert registry.get_instance_failures(Task) == []
+
+
+def test_a_flow_context_of_nothing_has_empty_fields():
+    with FlowRunContext() as context:
+        assert (context.task_run_futures, context.task_run_states) == ([], [])
+        assert (context.flow_run_states, context.background_tasks) == ([], [])
+        assert (context.task_run_dynamic_keys, context.task_run_results) == ({}, {})
+        assert (context.observed_flow_pauses, context.timeout_scope) == ({}, None)

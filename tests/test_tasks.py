@@ -281,8 +281,11 @@ class TestWrongOptions:
 
 
 def test_an_expiration_without_a_key_is_pointed_out():
-    with pytest.warns(UserWarning, match="'add_up' has a cache_expiration but no cache_key_fn"):
-        task(cache_expiration=timedelta(days=1))(add_up)
+    text = "'add_up' has a cache_expiration but no cache_key_fn"
+    with pytest.warns(UserWarning, match=text) as warned:
+        made = task(cache_expiration=timedelta(days=1))(add_up)
+        made.with_options(retries=1)
+    assert {warning.filename for warning in warned} == {__file__}  # where the user has it
 
 
 @pytest.mark.parametrize("thing", [7, "text", None, [add_up]])

@@ -6,9 +6,10 @@ contexts around the functions it calls; a program reads them with `get_run_conte
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 from penstock import clock
 from penstock.exceptions import MissingContextError
@@ -19,7 +20,7 @@ from penstock.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from datetime import datetime
     from types import TracebackType
 
@@ -30,15 +31,21 @@ __all__ = [
     "ContextModel",
     "EngineContext",
     "FlowRunContext",
+    "PenstockObjectRegistry",
+    "PrefectObjectRegistry",
     "SettingsContext",
     "TagsContext",
     "TaskRunContext",
+    "collected",
     "current_caller",
     "get_run_context",
     "get_settings_context",
     "tags",
     "use_profile",
 ]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class ContextModel:
@@ -170,42 +177,42 @@ class FlowRunContext(_RunContext):
     @property
     def task_run_dynamic_keys(self) -> dict[str, int]:
         """Give how many calls of each task key the flow's own code has made."""
-        return self.execution.dynamic_keys
+        return {} if self.execution is None else self.execution.dynamic_keys
 
     @property
     def task_run_futures(self) -> list[Any]:
         """Give the futures of task runs that have not finished."""
-        return list(self.execution.unfinished)
+        return [] if self.execution is None else list(self.execution.unfinished)
 
     @property
     def task_run_states(self) -> list[State]:
         """Give the final states of task runs that are kept: the first of them, up to a bound."""
-        return list(self.execution.kept_states)
+        return [] if self.execution is None else list(self.execution.kept_states)
 
     @property
     def flow_run_states(self) -> list[State]:
         """Give the final states of subflow runs that are kept."""
-        return list(self.execution.subflow_states)
+        return [] if self.execution is None else list(self.execution.subflow_states)
 
     @property
     def task_run_results(self) -> dict[int, Any]:
         """Give what is known of recent results: by identity of the object, its task run's id."""
-        return self.execution.links.as_dict()
+        return {} if self.execution is None else self.execution.links.as_dict()
 
     @property
     def observed_flow_pauses(self) -> dict[str, int]:
         """Give how many pauses this execution has seen."""
-        return self.execution.observed_pauses
+        return {} if self.execution is None else self.execution.observed_pauses
 
     @property
     def timeout_scope(self) -> Any:
         """Give the deadline of the flow run, if it has one."""
-        return self.execution.deadline
+        return None if self.execution is None else self.execution.deadline
 
     @property
     def background_tasks(self) -> list[Any]:
         """Give the work that goes on beside the flow's own code."""
-        return list(self.execution.unfinished)
+        return self.task_run_futures
 
 
 EngineContext = FlowRunContext
@@ -284,6 +291,81 @@ def tags(*new_tags: str) -> Generator[set[str]]:
     """
     with TagsContext(TagsContext.current() | set(new_tags)) as context:
         yield context.current_tags
+
+
+class PenstockObjectRegistry(ContextModel):
+    """Collects the flows and tasks that are made while it is entered, as while a script is loaded.
+
+    Parameters:
+        block_code_execution: calls of flows do nothing but warn, so that a script whose last line
+            calls its flow can be loaded without running it.
+        capture_failures: a flow or task that cannot be made is noted with its error, which is not
+            raised.
+
+    Example:
+        >>> with PenstockObjectRegistry(block_code_execution=True) as registry:
+        ...     my_flow = Flow(print, name="mine")  # doctest: +SKIP
+        >>> registry.get_instances(Flow)  # doctest: +SKIP
+        [<Flow 'mine'>]
+    """
+
+    __slots__ = ("_failures", "_instances", "block_code_execution", "capture_failures")
+    variable: ClassVar[ContextVar[PenstockObjectRegistry | None]] = ContextVar(
+        "registry", default=None
+    )
+
+    def __init__(
+        self, *, block_code_execution: bool = False, capture_failures: bool = False
+    ) -> None:
+        self._token = None
+        self._instances: list[Any] = []
+        self._failures: list[tuple[Exception, Any]] = []
+        self.block_code_execution = block_code_execution
+        self.capture_failures = capture_failures
+
+    @classmethod
+    def blocks(cls) -> bool:
+        """Tell whether calls of flows are to do nothing here."""
+        registry = cls.variable.get()
+        return registry is not None and registry.block_code_execution
+
+    def get_instances(self, kind: type[_T]) -> list[_T]:
+        """Give what was made of a class and its subclasses, in that order."""
+        return [made for made in self._instances if isinstance(made, kind)]
+
+    def get_instance_failures(self, kind: type[_T]) -> list[tuple[Exception, _T]]:
+        """Give what could not be made of a class: each error, and the object left half-made."""
+        return [found for found in self._failures if isinstance(found[1], kind)]
+
+    def note(self, made: object, error: Exception | None = None) -> bool:
+        """Take note of an object that was made, or not; say whether its error is kept here."""
+        if error is None:
+            self._instances.append(made)
+        elif self.capture_failures:
+            self._failures.append((error, made))
+        return self.capture_failures
+
+
+PrefectObjectRegistry = PenstockObjectRegistry
+"""The name that programs made for Prefect use."""
+
+
+def collected(init: Callable[Concatenate[Any, _P], None]) -> Callable[Concatenate[Any, _P], None]:
+    """Decorate the `__init__` of what a registry collects."""
+
+    @functools.wraps(init)
+    def noted(made: Any, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        registry = PenstockObjectRegistry.variable.get()
+        try:
+            init(made, *args, **kwargs)
+        except Exception as error:
+            if registry is None or not registry.note(made, error):
+                raise
+        else:
+            if registry is not None:
+                registry.note(made)
+
+    return noted
 
 
 def get_run_context() -> FlowRunContext | TaskRunContext:

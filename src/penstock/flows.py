@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Never, ParamSpec, TypeV
 from uuid import UUID
 
 from penstock import decorating as check
+from penstock.context import collected
 from penstock.loading import (
     LoadableFlow,
     load_flow_argument_from_entrypoint,
@@ -71,6 +72,7 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
 
     kind = "flow"
 
+    @collected
     def __init__(  # noqa: PLR0913, PLR0917 - one parameter for each option of the field's decorator
         self,
         fn: Callable[P, R],

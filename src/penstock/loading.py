@@ -11,10 +11,10 @@ import importlib.machinery
 import importlib.util
 import sys
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from penstock.context import PenstockObjectRegistry
 from penstock.exceptions import MissingFlowError, ScriptError, UnspecifiedFlowError
 from penstock.results.scripts import register_script_module, script_module_name
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from penstock.records import FlowRun
-
-is_loading: ContextVar[bool] = ContextVar("is_loading", default=False)
-"""Whether a script is being loaded for its flows."""
 
 
 class LoadableFlow:
@@ -50,11 +47,10 @@ class LoadableFlow:
 @contextmanager
 def without_running_flows() -> Generator[None]:
     """Let calls of flows do nothing in the block."""
-    token = is_loading.set(True)
-    try:
+    registry = PenstockObjectRegistry.get() or PenstockObjectRegistry()
+    # A copy: what is made in the block is noted where it would be without it.
+    with registry.copy(block_code_execution=True):
         yield
-    finally:
-        is_loading.reset(token)
 
 
 # -- scripts and modules --------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, overload
 
 from penstock import decorating as check
-from penstock.context import FlowRunContext, TaskRunContext
+from penstock.context import FlowRunContext, TaskRunContext, collected
 from penstock.records import TaskRunPolicy
 from penstock.settings import get_current_settings
 from penstock.utilities.annotations import NotSet
@@ -80,8 +80,7 @@ def task_input_hash(context: TaskRunContext, arguments: dict[str, Any]) -> str |
     Use it as `cache_key_fn=task_input_hash`.
 
     Parameters:
-        context: the context of the task run.
-        arguments: its parameters, resolved.
+        context, arguments: of the task run: its context, and its parameters, resolved.
 
     Raises:
         HashError: an argument cannot be hashed; says which. A key of part of the arguments would
@@ -104,6 +103,7 @@ class Task(check.Decorated, Generic[P, R]):
 
     kind = "task"
 
+    @collected
     def __init__(  # noqa: PLR0913, PLR0917 - one parameter for each option of the field's decorator
         self,
         fn: Callable[P, R],
@@ -214,7 +214,7 @@ class Task(check.Decorated, Generic[P, R]):
             warnings.warn(
                 f"Task {self.name!r} has a cache_expiration but no cache_key_fn, so nothing is"
                 " cached. Add cache_key_fn=task_input_hash.",
-                stacklevel=4,
+                stacklevel=5,
             )
 
     # -- calling ------------------------------------------------------------------------------

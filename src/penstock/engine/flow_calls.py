@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from penstock.context import FlowRunContext, TagsContext, TaskRunContext, current_caller
+from penstock.context import (
+    FlowRunContext,
+    PenstockObjectRegistry,
+    TagsContext,
+    TaskRunContext,
+    current_caller,
+)
 from penstock.engine import inputs as run_inputs
 from penstock.engine.continuing import create_and_begin_subflow_run, resume_recorded_flow_run
 from penstock.engine.drivers import choosing, inline
@@ -50,7 +56,7 @@ def enter_flow_run_engine_from_flow_call(
     if return_type not in ("state", "result"):
         message = f"Invalid return type {return_type!r} for a flow: give 'state' or 'result'."
         raise ValueError(message)
-    if choosing.is_loading_script():
+    if PenstockObjectRegistry.blocks():
         setup_logging()
         get_logger("engine").warning(
             "Flow %r was called while its script is being loaded, and is not run. Put the call"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from penstock import clock
-from penstock.context import FlowRunContext, TaskRunContext
+from penstock.context import FlowRunContext, PenstockObjectRegistry, TaskRunContext
 from penstock.engine import enter_flow_run_engine_from_flow_call, resume_flow_run_here
 from penstock.exceptions import PausedRun
 from penstock.graph.ambient import context as ambient
@@ -45,7 +45,6 @@ from penstock.graph.state import (
     State,
 )
 from penstock.graph.task_calls import GraphCall
-from penstock.loading import is_loading
 from penstock.states import StateType
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def run_flow(
             stacklevel=3,
         )
         return None
-    if is_loading.get():
+    if PenstockObjectRegistry.blocks():
         _logger.warning("Flow %r is not run while its script is being loaded.", flow.name)
         return None
     options = dict(kwargs or {})

@@ -30,12 +30,6 @@ _LOGS_PER_COMMIT = 500
 _logger = logging.getLogger("penstock.engine")
 
 
-def is_loading_script() -> bool:
-    """Tell whether flow calls are to be ignored now."""
-    loading = sys.modules.get("penstock.loading")
-    return loading is not None and loading.is_loading.get()
-
-
 def log_prints(own: bool | None, parent: Execution | None) -> bool:  # noqa: FBT001
     """Tell whether prints of a run are logged, by its own option, its parent's or the setting."""
     inherited: bool = (
