@@ -125,6 +125,7 @@ class _Display:
         # Re-entrant, as a signal may interrupt a thread here and its handler may print.
         self._lock = threading.RLock()
         self._is_at_line_start = True
+        self._is_column_known = True
         self._is_drawn = False
         self._block = ""
         """What was drawn last, if it is to be drawn again when a line was printed."""
@@ -144,6 +145,7 @@ class _Display:
             written = write(text)
             if text:
                 self._is_at_line_start = text.endswith("\n")
+                self._is_column_known |= self._is_at_line_start
             self._writes += 1
             if self._block and self._is_at_line_start and self._writes <= WRITES_LIMIT:
                 self._put(self._block)
@@ -175,6 +177,13 @@ class _Display:
         """The line has come to its end: the lines may be drawn again."""
         with self._lock:
             self._is_at_line_start = True
+            self._is_column_known = True
+
+    def make_room_for_program(self) -> None:
+        """Take the lines away; a program writes there now, and may not end its last line."""
+        with self._lock:
+            self.make_room()
+            self._is_column_known = False
 
     # -- drawing ------------------------------------------------------------------------------
 
@@ -216,6 +225,11 @@ class _Display:
                 # A stream of stdout may hold text back still that belongs above.
                 with suppress(OSError, ValueError):
                     sys.stdout.flush()
+                if not self._is_column_known:
+                    # A line's width of spaces: a line that was begun is left with them, and one
+                    # that was not is not, as the last column is left with what comes next.
+                    self._write(f"{' ' * columns}\r")
+                    self._is_column_known = True
                 self._put(self._block)
             self._writes = 0
 

@@ -42,6 +42,10 @@ class Yielding(Protocol):
         """The line has come to its end."""
         ...
 
+    def make_room_for_program(self) -> None:
+        """Take everything away; where the cursor is when it is drawn anew, nobody knows."""
+        ...
+
 
 class _Auditor:
     """Hears what is about to happen in this process; Python has no way to take one away again."""
@@ -128,7 +132,7 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
             program = sys._getframe(1).f_locals.get("self")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
             if _Auditor.programs is not None and program is not None:
                 _Auditor.programs.add(program)
-            display.make_room()
+            display.make_room_for_program()
 
 
 def _is_here() -> bool:
