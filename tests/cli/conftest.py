@@ -6,11 +6,15 @@ import fcntl
 import json
 import os
 import pty
+import shutil
+import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -177,3 +181,113 @@ def latest(penstock):
         return penstock("flow-run", "inspect", "-", "--json").objects[0]
 
     return latest
+
+
+# -- a store with runs that ended in every way ----------------------------------------------------
+
+PREPARED = Path(__file__).parent / "prepared"
+
+
+class Shop:
+    """A folder with flows and a store, in which commands are processes.
+
+    They are forked from one that has all imported (`prepared/server.py`).
+    """
+
+    def __init__(self, folder, connection):
+        self.folder = folder
+        self._connection = connection
+
+    def environment(self, **changes):
+        """Give the environment of its commands, with changes; what is None is left out."""
+        env = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        env |= {"HOME": str(self.folder), "PENSTOCK_HOME": str(self.folder / "home"), "TZ": "UTC"}
+        env |= {"TERM": "xterm-256color"} | changes
+        return {name: str(value) for name, value in env.items() if value is not None}
+
+    def __call__(self, *arguments, encoding="utf-8", read=True, **environment):
+        """Give a command; with `read=False` nobody reads its stdout."""
+        out, out_end = os.pipe()
+        err, err_end = os.pipe()
+        stdin = os.open(os.devnull, os.O_RDONLY)
+        if not read:
+            os.close(out)
+        self._send(arguments, environment, encoding, [stdin, out_end, err_end])
+        with ThreadPoolExecutor() as pool:
+            printed = pool.submit(_read_all, out) if read else None
+            complained = _read_all(err)
+            text = printed.result() if printed else b""
+        return Ended(self._code(), text.decode(encoding), complained.decode(encoding))
+
+    def on_terminal(self, columns, *arguments, **environment):
+        """Give a command in a terminal of so many columns; all that it shows is `out`."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        streams = [theirs, os.dup(theirs), os.dup(theirs)]
+        self._send(arguments, environment, "utf-8", streams)
+        shown = _read_all(ours).decode().replace("\r\n", "\n")
+        return Ended(self._code(), shown, "")
+
+    def _send(self, arguments, environment, encoding, streams):
+        message = {
+            "arguments": [str(each) for each in arguments],
+            "environment": self.environment(**environment),
+            "folder": str(self.folder),
+            "encoding": encoding,
+        }
+        socket.send_fds(self._connection, [json.dumps(message).encode()], streams)
+        for stream in streams:
+            os.close(stream)
+
+    def _code(self):
+        return int(self._connection.recv(16))
+
+
+def _read_all(descriptor):
+    parts = []
+    try:
+        while part := os.read(descriptor, 65536):
+            parts.append(part)
+    except OSError:  # so Linux says that the other end of a terminal is closed
+        pass
+    os.close(descriptor)
+    return b"".join(parts)
+
+
+@pytest.fixture(scope="session")
+def command_server():
+    """Give the connection to a process that executes commands."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    command = [sys.executable, "-W", "error", PREPARED / "server.py", str(theirs.fileno())]
+    server = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+    theirs.close()
+    yield ours
+    ours.close()
+    assert server.wait(timeout=30) == 0
+
+
+@pytest.fixture(scope="session")
+def prepared_shop(tmp_path_factory, command_server):
+    """Prepare what each test has a copy of."""
+    folder = tmp_path_factory.mktemp("shop")
+    for name in ("shop.py", "drawn.py"):
+        shutil.copy(PREPARED / name, folder)
+    shop = Shop(folder, command_server)
+    subprocess.run(
+        [sys.executable, "-W", "error", PREPARED / "prepare.py"],
+        env=shop.environment(PYTHONPATH=folder, PENSTOCK_LOGGING_LEVEL="DEBUG"),
+        cwd=folder,
+        capture_output=True,
+        check=True,
+    )
+    return folder
+
+
+@pytest.fixture
+def shop(prepared_shop, command_server):
+    """Give a folder with flows, and with runs that ended in every way."""
+    # Its name is as long whoever the tests are run by: it is shown in tables.
+    with tempfile.TemporaryDirectory(prefix="penstock-", dir="/tmp") as name:
+        folder = Path(name)
+        shutil.copytree(prepared_shop, folder, dirs_exist_ok=True)
+        yield Shop(folder, command_server)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _PIPE_WIDTH = 10_000
+_FOLDED_WIDTH = 20
+"""The least that a column is folded to; in less, text cannot be read."""
+_BARE = re.compile(r"[\d.,]+|yes|no")
+"""Cells that say nothing without their heading."""
+_GAP = 2
+"""How many blanks are between columns, and before what belongs to the line above."""
 _STYLES = {
     "COMPLETED": "green",
     "FAILED": "red",
@@ -139,16 +146,27 @@ def duration(seconds: float) -> str:
 
 
 def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table, its cells folded where the terminal is too narrow."""
+    """Write a table; where the terminal is narrow, its widest column is folded.
+
+    Where it is too narrow for that, each row is a line of its cells.
+    """
     # rich takes as long to import as two interpreters to start, and `--json` needs none of it.
     from rich.table import Table
     from rich.text import Text
 
+    shown = [list(map(visible, row)) for row in rows]
+    widths = _widths(headings, shown)
+    widest = widths.index(max(widths))
+    left = _console().width - _width_of(widths) + widths[widest]
+    if left < min(widths[widest], _FOLDED_WIDTH):
+        for row in shown:
+            _write_row(headings, row)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(Text(heading), overflow="fold")
-    for row in rows:
-        table.add_row(*map(_styled, row))
+    for number, heading in enumerate(headings):
+        table.add_column(Text(heading), overflow="fold", no_wrap=number != widest)
+    for row in shown:
+        table.add_row(*map(_styled, headings, row))
     write_renderable(table)
 
 
@@ -158,37 +176,85 @@ def write_runs(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Where the terminal is too narrow for that, each row is a line of its cells but the first, and
     under them the first.
     """
-    from rich.cells import cell_len
-    from rich.text import Text
-
-    columns = zip(headings, *rows, strict=True)
-    widths = [max(cell_len(cell) for cell in column) for column in columns]
-    if sum(widths) + 2 * (len(widths) - 1) <= _console().width:
+    shown = [list(map(visible, row)) for row in rows]
+    if _width_of(_widths(headings, shown)) <= _console().width:
         write_table(headings, rows)
         return
-    for first, *others in rows:
-        write_renderable(Text("  ").join(_styled(cell) for cell in others if cell))
+    for first, *others in shown:
+        _write_row(headings[1:], others)
         write(f"  {first}\n")
 
 
-def _styled(cell: str) -> Text:
+def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    from rich.cells import cell_len
+
+    columns = zip(headings, *rows, strict=True)
+    lines = ([line for cell in column for line in cell.split("\n")] for column in columns)
+    return [max(map(cell_len, column)) for column in lines]
+
+
+def _width_of(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _write_row(headings: Sequence[str], row: Sequence[str]) -> None:
+    """Write a row as lines of its cells, those after the first line indented.
+
+    A cell begins a line where it does not fit into the one before it. A number says of what.
+    """
+    from rich.padding import Padding
     from rich.text import Text
 
-    return Text(visible(cell), style=_STYLES.get(cell.upper(), ""), overflow="fold")
+    indent = len(headings[0]) - len(headings[0].lstrip())
+    width = _console().width - indent - _GAP
+    line = _styled(headings[0], row[0])[indent:]
+    lines: list[Text] = []
+    for heading, cell in zip(headings[1:], row[1:], strict=True):
+        if not cell:
+            continue
+        name = f"{heading.strip().lower()} " if _BARE.fullmatch(cell) else ""
+        text = Text(name) + _styled(heading, cell)
+        if line.cell_len + _GAP + text.cell_len <= width:
+            line = Text(" " * _GAP).join([line, text])
+        else:
+            lines.append(line)
+            line = text
+    wrapped = [part for each in [*lines, line] for part in each.wrap(_console(), width)]
+    for number, part in enumerate(wrapped):
+        left = indent + (_GAP if number else 0)
+        write_renderable(Padding(part, (0, 0, 0, left), expand=False))
+
+
+def _styled(heading: str, cell: str) -> Text:
+    from rich.text import Text
+
+    style = _STYLES.get(cell.upper(), "") if heading.strip() == "State" else ""
+    return Text(cell, style=style, overflow="fold")
 
 
 def write_fields(fields: Iterable[tuple[str, str]]) -> None:
-    """Write names and values, one a line; values that are empty are left out."""
+    """Write names and values, one a line; values that are empty are left out.
+
+    Where the terminal is too narrow for a word of a value, such as an id, the value is a line of
+    its own, which the terminal folds: it can be copied whole.
+    """
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style="bold")
-    grid.add_column(overflow="fold")
-    for name, value in fields:
-        if value:
-            grid.add_row(Text(name), _styled(value))
-    write_renderable(grid)
+    given = [(name, visible(value)) for name, value in fields if value]
+    width = max((cell_len(name) for name, _ in given), default=0)
+    left = _console().width - width - _GAP
+    for name, value in given:
+        if max((cell_len(word) for word in value.split()), default=0) > left:
+            write_renderable(Text(name, style="bold"))
+            write("".join(f"  {line}\n" for line in value.split("\n")))
+            continue
+        grid = Table.grid(padding=(0, _GAP))
+        grid.add_column(no_wrap=True, style="bold", width=width)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(name), _styled(name, value))
+        write_renderable(grid)
 
 
 def _console() -> Console:
