@@ -69,12 +69,17 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the program, if it has not ended, and close the terminal."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
         for end in (self._ours, self._theirs):
             if end is not None:
                 os.close(end)
+        self._theirs = None
 
     # -- what somebody does there ---------------------------------------------------------------
 
@@ -139,6 +144,11 @@ class Terminal:
     def is_cursor_shown(self) -> bool:
         """Tell whether somebody who types sees where."""
         return not self.screen.cursor.hidden
+
+    def echoes(self) -> bool:
+        """Tell whether what is typed is shown, and read in lines."""
+        flags: int = termios.tcgetattr(self._ours)[3]
+        return bool(flags & termios.ECHO and flags & termios.ICANON)
 
     def send(self, number: signal.Signals) -> None:
         """Send the program a signal."""
