@@ -360,7 +360,7 @@ def test_what_is_wrong_is_said(penstock, path):
     assert ended.out.endswith(": 2 errors, 0 warnings.\n")
     assert {each["kind"] for each in found.objects} == {"inconsistent", "owned-after-end"}
     assert {each["id"] for each in found.objects} == {run_id}
-    assert penstock("db", "check", "--limit", "1").out.endswith("1 errors, 0 warnings or more.\n")
+    assert penstock("db", "check", "--limit", "1").out.endswith("1 error, 0 warnings or more.\n")
 
 
 def test_what_does_no_harm_is_a_warning(penstock, path):

@@ -74,6 +74,8 @@ def downgrade_store(revision: str, *, is_confirmed: bool, as_json: bool) -> None
     settings = get_current_settings()
     url, place = settings.store_url, place_of(settings.store_url)
     found = current_revision(url, settings.store_busy_timeout_s)
+    if found is None and not is_on_server(url) and sqlite_path(url).exists():
+        get_store()  # says what else is there
     refuse_downgrade(url, found, revision)
     lost: dict[str, int] = {}
     if found == SCHEMA_REVISION != revision:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEBUG_OPTION = "--debug"
+_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+"""The standard streams in the order of their numbers, and how they are opened."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     show_tracebacks(wanted=_take_debug(given))
+    _open_what_is_closed()
     _let_any_text_through()
     try:
         return _run(given)
@@ -78,6 +81,19 @@ def _take_debug(arguments: list[str]) -> bool:
     for place in reversed(places):
         del arguments[place]
     return bool(places)
+
+
+def _open_what_is_closed() -> None:
+    """Give this process standard streams where whoever started it has closed them (`>&-`).
+
+    A file that is opened later, such as the store, must not take the number of one of them: what
+    is printed would go into it.
+    """
+    for name, mode in _STREAMS:
+        if getattr(sys, name) is None:
+            # The lowest number that is free, which is the stream's.
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nowhere, mode, closefd=False))
 
 
 def _let_any_text_through() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,24 @@ EXIT_CANCELLED = 4
 EXIT_PAUSED = 5
 EXIT_ABORTED = 130
 EXIT_PIPE_CLOSED = 141
+
+
+_SYSTEM_HINTS = {
+    errno.EACCES: " Change who may use it, or name another one.",
+    errno.EPERM: " Change who may use it, or name another one.",
+    errno.EROFS: " Name another place.",
+    errno.EISDIR: " Name a file.",
+    errno.ENOTDIR: " Name another place.",
+    errno.ENOENT: " Check the name.",
+    errno.ENOSPC: " Make room, or name another place.",
+}
+_TYPES = {
+    "int range": "a whole number",
+    "int": "a whole number",
+    "float range": "a number",
+    "float": "a number",
+}
+"""What typer calls the types of options, longest first, and what they are in words."""
 
 
 class CommandError(Exception):
@@ -62,7 +81,7 @@ def warn(text: str) -> None:
             sys.stderr.flush()
 
 
-def explain(error: BaseException) -> str:
+def explain(error: BaseException) -> str:  # noqa: PLR0911 - one for each kind
     """Say in a line or two what went wrong and what to do."""
     if isinstance(error, ScriptError):
         return _explain_script(error)
@@ -73,16 +92,33 @@ def explain(error: BaseException) -> str:
     if type(error).__name__ == "Abort" and type(error).__module__.startswith(("typer", "click")):
         return "Nothing was changed."
     if isinstance(error, OSError):
-        return f"Error: {error}"
+        return _explain_system(error)
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return (
+            f"Error: {error.object!r} is no text: it has bytes that UTF-8 does not know. Give it"
+            " in UTF-8, or the id in place of a name."
+        )
     return (
         f"Error: {type(error).__name__}: {error}\n"
         "This is unexpected: repeat the command with --debug, and report what it shows."
     )
 
 
+def _explain_system(error: OSError) -> str:
+    """Explain what the operating system refused."""
+    if error.strerror is None:
+        return f"Error: {error}"
+    names = [repr(str(name)) for name in (error.filename, error.filename2) if name is not None]
+    where = f" {' and '.join(names)}" if names else ""
+    hint = _SYSTEM_HINTS.get(error.errno or 0, "")
+    return f"Error: {error.strerror}{':' if names else ''}{where}.{hint}"
+
+
 def _explain_typed(error: Any) -> str:
     """Explain what typer has to say of the arguments."""
     what = str(error.format_message())
+    for typed, plain in _TYPES.items():
+        what = what.replace(f" is not a valid {typed}", f" is not {plain}")
     if type(error).__name__ == "NoArgsIsHelpError":
         return what
     context = getattr(error, "ctx", None)

@@ -64,7 +64,7 @@ def _latest(store: Store) -> UUID:
 
 def _ambiguous(reference: str, found: dict[UUID, str], kind: str) -> CommandError:
     listed = ", ".join(f"{run_id} ({name})" for run_id, name in found.items())
-    more = ", ..." if len(found) >= _SHOWN_LIMIT else ""
+    more = " and more" if len(found) >= _SHOWN_LIMIT else ""
     return CommandError(
         f"{reference!r} may be each of several {kind} runs: {listed}{more}.\nGive the id of"
         " the one you mean, or as much of it as no other begins with."

@@ -145,6 +145,16 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
+def counted(number: int, what: str) -> str:
+    """Give a number of things in words.
+
+    Example:
+        >>> counted(1, "flow run"), counted(2_000, "flow run")
+        ('1 flow run', '2,000 flow runs')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table; where the terminal is narrow, its widest column is folded.
 

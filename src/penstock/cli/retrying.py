@@ -9,6 +9,7 @@ from penstock.cli.finding import find_flow_run
 from penstock.cli.output import write
 from penstock.cli.running import resume_flow_run
 from penstock.client.retrying import ask_to_execute_again, select_from
+from penstock.loading import load_flow_of_run
 from penstock.states import StateType
 from penstock.store import get_store
 
@@ -57,6 +58,7 @@ def retry_flow_run(reference: str, task: str | None) -> int:
         tasks = ", ".join(sorted({title_of_task(each.task_key) for each in runs})) or "none"
         message = f"No run of a task {task!r} is recorded of it. Its tasks are: {tasks}."
         raise CommandError(message)
+    load_flow_of_run(run)  # refuses before anything is changed
     done = [each for each in chosen if each.state is not None and each.state.is_completed()]
     ask_to_execute_again(store, run.id, done, f"To be executed again from {task!r} on.")
     write(

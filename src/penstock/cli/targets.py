@@ -52,6 +52,9 @@ def load_target(target: str, *, only_graphs: bool = False, may_ask: bool = False
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
+    if separator and (":" in place or not place):
+        message = f"{target!r} is no PATH:FLOW, as in flows.py:my_flow or package.module:my_flow."
+        raise CommandError(message)
     if separator:
         return _flow_of_module(load_module(place), name or None, only_graphs, may_ask)
     if find_module(target) is None:

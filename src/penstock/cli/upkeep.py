@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock import clock
 from penstock.cli.failing import EXIT_COMPLETED, EXIT_FAILED, CommandError
-from penstock.cli.output import here, utc, write, write_fields, write_json
+from penstock.cli.output import counted, here, utc, write, write_fields, write_json
 from penstock.ids import id_from_bytes
 from penstock.settings import get_current_settings
 from penstock.store import get_store, is_owner_alive
@@ -94,7 +94,7 @@ def show_status(*, as_json: bool) -> None:
     counts = {kind.replace("_", " "): count for kind, count in status["counts"].items()}
     oldest = status["oldest_flow_run"]
     owners = [
-        f"{each['owner']} ({each['flow_runs']} flow runs"
+        f"{each['owner']} ({counted(each['flow_runs'], 'flow run')}"
         f"{'' if each['is_alive'] else '; it is dead: `penstock recover`'})"
         for each in status["owners"]
     ]
@@ -279,7 +279,10 @@ def check_store(limit: int = FINDINGS_LIMIT, *, as_json: bool) -> int:
     else:
         more = " or more" if len(found) == limit else ""
         warnings = len(found) - errors
-        write(f"The store {store.place!r}: {errors} errors, {warnings} warnings{more}.\n")
+        write(
+            f"The store {store.place!r}: {counted(errors, 'error')},"
+            f" {counted(warnings, 'warning')}{more}.\n"
+        )
     return EXIT_FAILED if errors else EXIT_COMPLETED
 
 

@@ -112,5 +112,7 @@ def unreachable(error: Error, place: str, outage_timeout_s: float) -> StoreUnrea
 
 def in_one_line(error: Error) -> str:
     """Give what the server said, without its line breaks."""
-    text = " ".join(str(error).split()).removeprefix("connection failed: ")
+    # A question of the library's, such as whether the server is running, is a line of its own.
+    lines = [line.strip() for line in str(error).splitlines() if not line.rstrip().endswith("?")]
+    text = " ".join(" ".join(lines).split()).removeprefix("connection failed: ")
     return text.removeprefix("connection is bad: ").rstrip(".?")
