@@ -86,7 +86,7 @@ ROWS: tuple[Row, ...] = (
     Row("completion", "a completion by Tab of a run's name", START, 9.0, "ms",
         1, 3, 7, is_whole_process=True),
     Row("live", "processor time of `penstock run` with its live display ({count} tasks)", PLAIN,
-        1.02, "us", 10_000, 3, 5),
+        1.02, "us", 10_000, 3, 9),
     Row("ls", "`penstock flow-run ls` of {count} flow runs", START, 14.0, "ms",
         100_000, 3, 7, is_whole_process=True),
 )  # fmt: skip

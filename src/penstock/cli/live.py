@@ -29,7 +29,10 @@ INTERVAL_S = 0.125
 """How often the lines are drawn at most."""
 
 REST_FACTOR = 200
-"""The thread rests so much longer than it drew, so that it takes 0.5 % of a core at most."""
+"""The thread rests so much longer than it drew, so that it takes 0.5 % of a core at most ..."""
+
+REST_LIMIT_S = 2.0
+"""... but for no longer: on a busy machine drawing takes long, and little of it is its own."""
 
 FIRST_S = 0.4
 """Runs that are over before show nothing."""
@@ -204,7 +207,8 @@ class _Display:
             # Whatever is wrong with the lines is no reason to disturb the run.
             with suppress(Exception):
                 self._draw(began - self._began)
-            rest_s = max(INTERVAL_S, (clock.monotonic() - began) * REST_FACTOR)
+            drew_s = clock.monotonic() - began
+            rest_s = min(max(INTERVAL_S, drew_s * REST_FACTOR), REST_LIMIT_S)
 
     def _draw(self, elapsed_s: float) -> None:
         size = os.get_terminal_size(self._stream.fileno())

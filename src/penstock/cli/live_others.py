@@ -116,8 +116,10 @@ def stepping_aside(display: Yielding, terminal: int) -> Generator[Programs]:
 
 
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if event not in _HEARD:  # first, as there are some for each task run
+        return
     display = _Auditor.display
-    if display is None or event not in _HEARD or not _is_here():
+    if display is None or not _is_here():
         return
     # Whatever is wrong here is no reason to refuse what is about to happen.
     with suppress(Exception):
