@@ -9,10 +9,11 @@ from penstock.engine import inputs as run_inputs
 from penstock.engine.effects import Await, Commit, Read, Steps
 from penstock.engine.flow_runs import begin_flow_run, refuse, validate
 from penstock.engine.flow_transitions import propose
-from penstock.engine.links import link_result
+from penstock.engine.links import link_recorded, link_result
 from penstock.engine.resting import wait_for_resume
 from penstock.exceptions import PausedRun
 from penstock.records import EXECUTE_AGAIN
+from penstock.results import have_same_inputs
 from penstock.rules import Facts, record, state_for_parent_task
 from penstock.states import (
     Cancelled,
@@ -54,11 +55,13 @@ def create_and_begin_subflow_run(call: FlowCall, inputs: run_inputs.Inputs | Non
         if inputs.futures:
             yield Await(inputs.futures)
         call.parameters = run_inputs.resolve(given, inputs)
-    dummy.fingerprint = run_inputs.fingerprint_of(given, inputs)
+    dummy.fingerprint = run_inputs.fingerprint_of(given, inputs, parent.links)
     recorded = parent.take_recorded(dummy.task_key, dummy.dynamic_key)
     if recorded is not None:
         answer = yield from _meet_recorded(call, recorded)
         if answer is not None:
+            if answer.is_completed():
+                link_recorded(parent.links, recorded.id, answer)
             parent.note_finished(answer, counts=call.counts, is_subflow=True)
             return answer
     dummy = call.dummy
@@ -113,13 +116,14 @@ def _meet_recorded(call: FlowCall, recorded: TaskRun) -> Steps[State | None]:
     store, state = parent.store, recorded.state
     runs: list[FlowRun] = yield Read(lambda: store.read_subflow_runs(recorded.id))
     latest = runs[0] if runs else None
-    if recorded.fingerprint != dummy.fingerprint:
+    if not have_same_inputs(recorded.fingerprint, dummy.fingerprint):
         if (recorded.fingerprint or b"").startswith(EXECUTE_AGAIN):
             call.logger().info("Subflow %r is executed again, as was asked.", call.flow.name)
         else:
             call.logger().warning(
-                "Subflow %r is executed again: its inputs differ from those recorded.",
+                "Subflow %r is executed again: its inputs differ from those recorded%s.",
                 call.flow.name,
+                run_inputs.difference_in_words(recorded.task_inputs, dummy.task_inputs),
             )
         return None
     recorded.task_inputs = dummy.task_inputs

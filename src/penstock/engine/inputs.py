@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock
+from penstock.engine.origins import Origins
 from penstock.exceptions import PenstockException, UpstreamTaskError
 from penstock.futures import PenstockFuture
 from penstock.records import TaskRunResult
-from penstock.results import fingerprint
+from penstock.results import fingerprint, fingerprint_and_objects
 from penstock.states import State, get_state_exception, state_result
 from penstock.utilities.annotations import BaseAnnotation, allow_failure, quote
 from penstock.utilities.collections import LEAF_TYPES, StopVisiting, visit_collection
@@ -240,10 +241,16 @@ def _value(
     raise UpstreamTaskError(message)
 
 
-def fingerprint_of(parameters: Mapping[str, Any], inputs: Inputs | None) -> bytes:
-    """Give what tells these inputs from others: values by content, results by their origin."""
-    if inputs is None or not inputs.active:
-        return fingerprint(parameters)
+def fingerprint_of(
+    parameters: Mapping[str, Any], inputs: Inputs | None, links: ResultLinks
+) -> bytes:
+    """Give what tells these inputs from others: values by content, results by their origin.
+
+    Objects count twice, as pickling one that was read back may give another form: by content,
+    and by the record that they were read from (see `origins`, and `have_same_inputs`).
+    """
+    if inputs is None:
+        return fingerprint_and_objects(parameters)[0]
     lists = inputs.lists
 
     def identity_of(part: Any) -> Any:
@@ -255,7 +262,20 @@ def fingerprint_of(parameters: Mapping[str, Any], inputs: Inputs | None) -> byte
         else value
         for name, value in parameters.items()
     }
-    return fingerprint(stable)
+    content, with_objects = fingerprint_and_objects(stable)
+    names = [name for name in with_objects if name in inputs.sources]
+    if not names:
+        return content
+    origins = Origins(links, identity_of)
+    for name in names:
+        stable[name] = origins.in_place_of(parameters[name])
+    return content + fingerprint(stable) if origins.found else content
+
+
+def difference_in_words(recorded: Mapping[str, list[Any]], given: Mapping[str, list[Any]]) -> str:
+    """Say which inputs are known to come from other task runs than those recorded, if any are."""
+    names = [name for name in given if given[name] and recorded.get(name) != given[name]]
+    return f" (other task runs gave {', '.join(map(repr, names))})" if names else ""
 
 
 def _identity_of(part: Any) -> Any:

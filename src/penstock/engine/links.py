@@ -7,8 +7,10 @@ new object in the place of an old one is not taken for it; large results are hel
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from penstock.exceptions import PenstockException
 from penstock.results import BaseResult
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ LINKS_LIMIT = 2048
 _UNTRACKABLE = frozenset({bool, type(None), type(...), type(NotImplemented)})
 _SMALLEST_KEPT_INT, _LARGEST_KEPT_INT = -5, 256
 _ELEMENTS_LIMIT = 256
+# Of so many elements each is known to be a part of the whole, as in `train, test = split(data)`.
+_PARTS_LIMIT = 16
 
 
 class ResultLinks:
@@ -30,22 +34,25 @@ class ResultLinks:
     __slots__ = ("_former", "_known")
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Any, bool, UUID]] = {}
-        self._former: dict[int, tuple[Any, bool, UUID]] = {}
+        self._known: dict[int, tuple[Any, bool, UUID, Any]] = {}
+        self._former: dict[int, tuple[Any, bool, UUID, Any]] = {}
 
     def __bool__(self) -> bool:
         """Tell whether anything is linked."""
         return bool(self._known or self._former)
 
-    def add(self, value: Any, run_id: UUID, *, is_small: bool) -> bool:
+    def add(self, value: Any, run_id: UUID, *, is_small: bool, origin: Any = None) -> bool:
         """Link a result and its direct elements; tell whether a part cannot be tracked.
 
         Parameters:
             value: the result.
             run_id: the task run that gave it.
             is_small: it may be held; else only what can be held weakly is linked.
+            origin: what `origin_of` gives for the value and its parts; the value unless given.
         """
-        untrackable = self._add_one(value, run_id, is_small=is_small)
+        if is_small and origin is None:
+            origin = value
+        untrackable = self._add_one(value, run_id, origin, is_small=is_small)
         kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is list or kind is tuple or kind is set:
             elements: Any = value
@@ -54,11 +61,14 @@ class ResultLinks:
         else:
             return untrackable
         if len(elements) <= _ELEMENTS_LIMIT:
+            if len(elements) > _PARTS_LIMIT or kind is set:
+                origin = None
             for element in elements:
-                untrackable = self._add_one(element, run_id, is_small=is_small) or untrackable
+                is_untrackable = self._add_one(element, run_id, origin, is_small=is_small)
+                untrackable = is_untrackable or untrackable
         return untrackable
 
-    def _add_one(self, value: Any, run_id: UUID, *, is_small: bool) -> bool:
+    def _add_one(self, value: Any, run_id: UUID, origin: Any, *, is_small: bool) -> bool:
         kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind in _UNTRACKABLE or (
             kind is int and _SMALLEST_KEPT_INT <= value <= _LARGEST_KEPT_INT
@@ -66,10 +76,10 @@ class ResultLinks:
             return True
         known = self._known
         if is_small:
-            known[id(value)] = (value, False, run_id)
+            known[id(value)] = (value, False, run_id, origin)
         else:
             try:
-                known[id(value)] = (weakref.ref(value), True, run_id)
+                known[id(value)] = (weakref.ref(value), True, run_id, None)
             except TypeError:
                 return False
         if len(known) >= LINKS_LIMIT // 2:
@@ -85,15 +95,42 @@ class ResultLinks:
         held = found[0]() if found[1] else found[0]
         return found[2] if held is value else None
 
+    def origin_of(self, value: Any) -> Any:
+        """Give what a small result, or one of its few elements, comes from; None if unknown.
+
+        That is the result's whole value as its task run gave it in this process, or the recorded
+        `InlineResult` where it was read back.
+        """
+        found = self._known.get(id(value)) or self._former.get(id(value))
+        return None if found is None or found[0] is not value else found[3]
+
     def as_dict(self) -> dict[int, UUID]:
         """Give the task run's id by the identity of each linked object."""
         known = self._former | self._known
-        return {key: run_id for key, (_held, _weak, run_id) in known.items()}
+        return {key: run_id for key, (_held, _weak, run_id, _origin) in known.items()}
 
 
-def link_result(links: ResultLinks, run_id: UUID, state: State) -> None:
-    """Link the result of a run that completed, if it is in memory, and note it in the state."""
+def link_result(links: ResultLinks, run_id: UUID, state: State, *, was_read: bool = False) -> None:
+    """Link the result of a run that completed, if it is in memory, and note it in the state.
+
+    Parameters:
+        links: those of the flow run.
+        run_id: the task run that gave it.
+        state: its state.
+        was_read: the value was read back from a record, and did not come from the function.
+    """
     data = state.data
     if isinstance(data, BaseResult) and data.has_cached_object():
-        untrackable = links.add(data.get(), run_id, is_small=data.type == "inline")
+        origin = data if was_read else None
+        is_small = data.type == "inline"
+        untrackable = links.add(data.get(), run_id, is_small=is_small, origin=origin)
         state.state_details.untrackable_result = untrackable
+
+
+def link_recorded(links: ResultLinks, run_id: UUID, state: State) -> None:
+    """Link a result that was recorded before; what cannot be read says so to who asks for it."""
+    data = state.data
+    if isinstance(data, BaseResult) and data.type == "inline":
+        with suppress(PenstockException):
+            data.get()
+            link_result(links, run_id, state, was_read=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock
@@ -11,7 +10,7 @@ from penstock.context import TaskRunContext
 from penstock.engine import inputs as run_inputs
 from penstock.engine.debugging import log_call, state_for_log
 from penstock.engine.effects import Ask, Await, Invoke, Save, Sleep, Steps
-from penstock.engine.links import link_result
+from penstock.engine.links import link_recorded, link_result
 from penstock.engine.task_transitions import (
     TaskCall,
     broken_off_state_of,
@@ -19,10 +18,10 @@ from penstock.engine.task_transitions import (
     propose,
     run_hooks,
 )
-from penstock.exceptions import Abort, CancelledRun, Pause, PenstockException, UpstreamTaskError
+from penstock.exceptions import Abort, CancelledRun, Pause, UpstreamTaskError
 from penstock.futures import resolve_futures_to_states
 from penstock.records import EXECUTE_AGAIN
-from penstock.results import BaseResult, UnknownResult
+from penstock.results import BaseResult, UnknownResult, have_same_inputs
 from penstock.states import (
     Cancelled,
     Completed,
@@ -133,7 +132,8 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
         except UpstreamTaskError as blocked:
             return (yield from _not_ready(call, blocked))
     if run.fingerprint is None:  # a graph knows its tasks by another one
-        run.fingerprint = run_inputs.fingerprint_of(call.parameters, call.inputs)
+        links = execution.links
+        run.fingerprint = run_inputs.fingerprint_of(call.parameters, call.inputs, links)
     if execution.recorded is not None:
         adopted = _adopt_recorded(call)
         if adopted is not None:
@@ -276,20 +276,22 @@ def _adopt_recorded(call: TaskCall) -> State | None:
         and isinstance(state.data, BaseResult)
         and state.data.type != "unpersisted"
     )
-    if is_done and recorded.fingerprint == run.fingerprint:
+    if is_done and have_same_inputs(recorded.fingerprint, run.fingerprint):
         call.run = recorded
         if call.logger().isEnabledFor(logging.DEBUG):
             call.logger().debug(
                 "Task run %r is recorded %s: not executed again.", run.name, state.name
             )
-        _link_recorded(call, state)
+        link_recorded(call.execution.links, call.run.id, state)
         return state
     if is_done:
         if (recorded.fingerprint or b"").startswith(EXECUTE_AGAIN):
             call.logger().info("Task run %r is executed again, as was asked.", run.name)
             return None
         call.logger().warning(
-            "Task run %r is executed again: its inputs differ from those recorded.", run.name
+            "Task run %r is executed again: its inputs differ from those recorded%s.",
+            run.name,
+            run_inputs.difference_in_words(recorded.task_inputs, run.task_inputs),
         )
         return None
     recorded.fingerprint = run.fingerprint
@@ -298,14 +300,6 @@ def _adopt_recorded(call: TaskCall) -> State | None:
     recorded.empirical_policy = run.empirical_policy
     call.run = recorded
     return None
-
-
-def _link_recorded(call: TaskCall, state: State) -> None:
-    """Link a result that was recorded before; what cannot be read says so to who asks for it."""
-    if isinstance(state.data, BaseResult) and state.data.type == "inline":
-        with suppress(PenstockException):
-            state.data.get()
-            link_result(call.execution.links, call.run.id, state)
 
 
 def _cache_details(call: TaskCall, key: Any) -> StateDetails | None:
@@ -327,7 +321,7 @@ def _cache_details(call: TaskCall, key: Any) -> StateDetails | None:
 def _after_cached(call: TaskCall, context: TaskRunContext, state: State) -> Steps[None]:
     call.execution.in_flight.discard(call.run)
     if state.name == "Cached":
-        _link_recorded(call, state)
+        link_recorded(call.execution.links, call.run.id, state)
         if call.execution.settings.run_on_completion_hooks_on_cached:
             yield from run_hooks(call, context, state)
         if _logger.isEnabledFor(logging.DEBUG):

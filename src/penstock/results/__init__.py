@@ -8,7 +8,11 @@ and reads pickled forms, `scripts` knows a script's several names, `fingerprint`
 from __future__ import annotations
 
 from penstock.results.factory import INLINE_LIMIT_BYTES, ResultFactory
-from penstock.results.fingerprint import fingerprint
+from penstock.results.fingerprint import (
+    fingerprint,
+    fingerprint_and_objects,
+    have_same_inputs,
+)
 from penstock.results.objects import (
     BaseResult,
     InlineResult,
@@ -41,7 +45,9 @@ __all__ = [
     "UnpersistedResult",
     "check_storage_option",
     "fingerprint",
+    "fingerprint_and_objects",
     "from_record",
+    "have_same_inputs",
     "register_script_module",
     "resolve_storage",
     "script_module_name",

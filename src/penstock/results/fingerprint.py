@@ -24,6 +24,8 @@ FINGERPRINT_LIMIT_BYTES = 65536
 """How many bytes of an input's form are looked at unless the caller says other."""
 
 _DIGEST_BYTES = 16
+# Of these, what is read back is written as before; it is not said of any other object.
+_STEADY_MODULES = frozenset({"datetime", "decimal", "fractions", "pathlib", "uuid"})
 _DEPTH_LIMIT = 100
 _FAST_TEXT_LENGTH = 4096
 # Version 0 of the format writes equal values equally: later ones mark shared and interned objects.
@@ -54,6 +56,24 @@ def fingerprint(values: Mapping[str, Any], limit_bytes: int = FINGERPRINT_LIMIT_
         >>> fingerprint({"x": {1, 2}}) == fingerprint({"x": {2, 1}})
         True
     """
+    return fingerprint_and_objects(values, limit_bytes)[0]
+
+
+def fingerprint_and_objects(
+    values: Mapping[str, Any], limit_bytes: int = FINGERPRINT_LIMIT_BYTES
+) -> tuple[bytes, Collection[str]]:
+    """Sum up a task's inputs, and say which of them hold objects of classes.
+
+    An object decides itself how it is pickled. One that was read back may do that in another way
+    than the one that was written, and its fingerprint is another one then.
+
+    Parameters:
+        values: as `fingerprint` takes them.
+        limit_bytes: how much of each input is looked at.
+
+    Returns:
+        16 bytes, and the names of the inputs that hold such objects.
+    """
     for value in values.values():
         kind = _type_of(value)
         if kind in _SCALARS:
@@ -62,16 +82,39 @@ def fingerprint(values: Mapping[str, Any], limit_bytes: int = FINGERPRINT_LIMIT_
         elif kind not in CONTAINERS or not is_small_and_flat(value):
             break
     else:
-        return blake2b(_form_of(dict(values), _FORM), digest_size=_DIGEST_BYTES).digest()
+        return blake2b(_form_of(dict(values), _FORM), digest_size=_DIGEST_BYTES).digest(), ()
     total = blake2b(digest_size=_DIGEST_BYTES)
+    objects: list[str] = []
     for name, value in values.items():
+        walk = _Walk(limit_bytes)
         total.update(_form_of(name, _FORM))
-        total.update(_form_of_part(value, limit_bytes))
-    return total.digest()
+        total.update(_form_of_part(value, walk))
+        if walk.has_objects:
+            objects.append(name)
+    return total.digest(), objects
 
 
-def _form_of_part(value: Any, limit_bytes: int) -> bytes:
-    walk = _Walk(limit_bytes)
+def have_same_inputs(one: bytes | None, other: bytes | None) -> bool:
+    """Tell whether two task runs have the same inputs, by their fingerprints.
+
+    Parameters:
+        one: a fingerprint: what `fingerprint` gives, and perhaps another 16 bytes after it that
+            sum up the inputs by their origin. Either is enough.
+        other: that of the other one.
+
+    Example:
+        >>> have_same_inputs(fingerprint({"x": 1}), fingerprint({"x": 1}))
+        True
+    """
+    if one is None or other is None or one == other:
+        return one == other
+    if one[:_DIGEST_BYTES] == other[:_DIGEST_BYTES]:
+        return True
+    origin = one[_DIGEST_BYTES:]
+    return len(origin) == _DIGEST_BYTES and origin == other[_DIGEST_BYTES:]
+
+
+def _form_of_part(value: Any, walk: _Walk) -> bytes:
     try:
         walk.visit(value, 0)
     except _TooLarge:
@@ -96,13 +139,14 @@ class _TooLarge(Exception):
 class _Walk:
     """Writes the form of one input, up to a limit."""
 
-    __slots__ = ("chunks", "limit_bytes", "path", "room")
+    __slots__ = ("chunks", "has_objects", "limit_bytes", "path", "room")
 
     def __init__(self, limit_bytes: int) -> None:
         self.chunks: list[bytes] = []
         self.limit_bytes = limit_bytes
         self.room = limit_bytes
         self.path: dict[int, int] = {}
+        self.has_objects = False
 
     def add(self, data: bytes) -> None:
         """Write a chunk, which says itself where it ends."""
@@ -234,6 +278,7 @@ class _Walk:
             self.add_type("large", kind, size)
             return
         if isinstance(value, set | frozenset):
+            self.has_objects = True
             self._add_global(kind.__module__, kind.__qualname__)
             self.visit_set(cast("set[Any]", value), depth)
             self.visit(getattr(cast("Any", value), "__dict__", None), depth + 1)
@@ -244,6 +289,8 @@ class _Walk:
         except Exception:  # noqa: BLE001 - whatever the reason, it cannot be pickled
             self.add_type("unpicklable", kind)
             return
+        if kind.__module__ not in _STEADY_MODULES:
+            self.has_objects = True
         if isinstance(reduced, str):
             self._add_global(getattr(value, "__module__", None), reduced)
             return

@@ -13,6 +13,7 @@ from penstock.engine.flow_transitions import FlowCall
 from penstock.exceptions import IllegalTransition, ObjectNotFound
 from penstock.graph.recording import STORED_AS
 from penstock.graph.state import State as GraphState
+from penstock.results import have_same_inputs
 from penstock.rules import has_stored_result, validate
 from penstock.states import State
 from penstock.store.encoding import flow_run_from_row, task_run_from_row
@@ -223,7 +224,7 @@ class Recorder:
         return not self.needs_results or has_stored_result(state)
 
     def _again(self, former: TaskRun, fingerprint: bytes | None) -> str:
-        if former.fingerprint != fingerprint:
+        if not have_same_inputs(former.fingerprint, fingerprint):
             return OTHER_INPUTS
         assert former.state is not None
         return EXECUTED_AGAIN if has_stored_result(former.state) else WITHOUT_RESULT
