@@ -171,10 +171,10 @@ def test_a_result_that_was_made_anew_is_another_input(makes, takes, executed, re
 
     assert executed == {"makes": 2, "takes": 2}
     warnings = [line for line in records.logs() if "executed again" in line]
+    why = "is executed again: its inputs differ from those recorded"
     assert warnings == [
-        "Task run 'makes-0' is executed again: its inputs differ from those recorded.",
-        "Task run 'takes-0' is executed again: its inputs differ from those recorded"
-        " (other task runs gave 'y').",
+        f"Task run 'makes-0' {why}.",
+        f"Task run 'takes-0' {why} (other task runs gave 'y').",
     ]
 
 
