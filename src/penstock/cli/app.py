@@ -13,6 +13,7 @@ import typer
 
 from penstock.cli.config import config_app
 from penstock.cli.flow_run_commands import JsonOption, flow_run_app
+from penstock.cli.helping import CommandGroup
 from penstock.cli.limit_commands import global_limit_app, limit_app
 from penstock.cli.profiles import profile_app
 from penstock.cli.run_command import run
@@ -20,6 +21,7 @@ from penstock.cli.task_run_commands import flow_app, task_run_app
 
 # Plain help: drawn with rich's panels it takes twice as long to show.
 app = typer.Typer(
+    cls=CommandGroup,
     name="penstock",
     help="Python workflows that finish: run flows, look at their runs, go on with them.",
     no_args_is_help=True,
@@ -28,10 +30,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 db_app = typer.Typer(
-    help="The store that records all runs.", no_args_is_help=True, rich_markup_mode=None
+    cls=CommandGroup,
+    help="The store that records all runs.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 graph_app = typer.Typer(
-    help="Look at flows that are declared as graphs.", no_args_is_help=True, rich_markup_mode=None
+    cls=CommandGroup,
+    help="Look at flows that are declared as graphs.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 app.add_typer(flow_run_app, name="flow-run")
 app.add_typer(task_run_app, name="task-run")
@@ -104,6 +112,7 @@ def show_graph(
         typer.Option(
             "--format",
             "-f",
+            metavar="FORMAT",
             help="mermaid, dot, svg, text, png or pdf; that of the file by default, else text.",
             show_default=False,
         ),
@@ -124,7 +133,10 @@ def show_graph(
         ),
     ] = None,
 ) -> None:
-    """Draw a flow that is declared as a graph, as it is or with what became of a run."""
+    """Draw a flow that is declared as a graph, as it is or with what became of a run.
+
+    Example: penstock graph show flows.py --output flow.svg
+    """
     from penstock.cli.graphs import show_graph
 
     show_graph(target, format, output, run)
@@ -132,7 +144,10 @@ def show_graph(
 
 @db_app.command("path")
 def db_path(*, json: JsonOption = False) -> None:
-    """Print where the store is."""
+    """Print where the store is.
+
+    Example: penstock db path
+    """
     from penstock.cli.database import show_path
 
     show_path(as_json=json)
@@ -140,7 +155,10 @@ def db_path(*, json: JsonOption = False) -> None:
 
 @db_app.command("status")
 def db_status(*, json: JsonOption = False) -> None:
-    """Show how large the store is, what is in it, and who uses it."""
+    """Show how large the store is, what is in it, and who uses it.
+
+    Example: penstock db status
+    """
     from penstock.cli.upkeep import show_status
 
     show_status(as_json=json)
@@ -151,6 +169,8 @@ def db_upgrade(*, json: JsonOption = False) -> None:
     """Bring the store to the schema of this penstock.
 
     It is made if there is none.
+
+    Example: penstock db upgrade
     """
     from penstock.cli.database import upgrade_store
 
@@ -171,7 +191,10 @@ def db_downgrade(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Bring the store back to the schema of an older penstock, after asking."""
+    """Bring the store back to the schema of an older penstock, after asking.
+
+    Example: penstock db downgrade 0001
+    """
     from penstock.cli.database import downgrade_store
 
     downgrade_store(revision, is_confirmed=yes, as_json=json)
@@ -186,7 +209,10 @@ def db_reset(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Delete every record of the store, after asking. Result files are left."""
+    """Delete every record of the store, after asking. Result files are left.
+
+    Example: penstock db reset
+    """
     from penstock.cli.database import reset_store
 
     reset_store(is_confirmed=yes, force=force, as_json=json)
@@ -208,6 +234,7 @@ def db_prune(
         int | None,
         typer.Option(
             "--keep",
+            metavar="NUMBER",
             min=1,
             help="How many of the newest runs of each flow stay.",
             show_default=False,
@@ -221,6 +248,8 @@ def db_prune(
     """Delete old runs that are over, with all that belongs to them.
 
     Without options, what is older than the settings of retention say.
+
+    Example: penstock db prune --older-than 30d --keep 10 --dry-run
     """
     from penstock.cli.upkeep import prune_store
 
@@ -235,7 +264,10 @@ def db_vacuum(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Have the store take no more room on the disk than it needs."""
+    """Have the store take no more room on the disk than it needs.
+
+    Example: penstock db vacuum
+    """
     from penstock.cli.upkeep import vacuum_store
 
     vacuum_store(force=force, as_json=json)
@@ -252,7 +284,10 @@ def db_backup(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Copy the store to a file, while runs may go on."""
+    """Copy the store to a file, while runs may go on.
+
+    Example: penstock db backup monday.db
+    """
     from penstock.cli.upkeep import back_up_store
 
     back_up_store(file, force=force, as_json=json)
@@ -262,11 +297,14 @@ def db_backup(
 def db_check(
     *,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, help="The most findings to show.")
+        int, typer.Option("--limit", metavar="NUMBER", min=1, help="The most findings to show.")
     ] = 1000,
     json: JsonOption = False,
 ) -> int:
-    """Check everything that is recorded. The exit code is 1 if something is wrong."""
+    """Check everything that is recorded. The exit code is 1 if something is wrong.
+
+    Example: penstock db check
+    """
     from penstock.cli.upkeep import check_store
 
     return check_store(limit, as_json=json)
@@ -282,6 +320,7 @@ def recover(
         int | None,
         typer.Option(
             "--limit",
+            metavar="N",
             min=1,
             help="With --watch: how many to execute at once; else PENSTOCK_RUNNER_PROCESS_LIMIT.",
             show_default=False,
@@ -297,6 +336,8 @@ def recover(
     They are Crashed, or put up to be gone on with where their flow says on_crash="resume"; a pause
     that was not ended in time fails. Ctrl-C or SIGTERM ends --watch when what it executes is over;
     given twice, at once.
+
+    Example: penstock recover --watch --limit 2
     """
     from penstock.cli.recovering import recover_runs
 
@@ -321,7 +362,10 @@ def new(
         ),
     ] = None,
 ) -> None:
-    """Make a small project: a flow, a test of it, and what packaging needs."""
+    """Make a small project: a flow, a test of it, and what packaging needs.
+
+    Example: penstock new nightly-report
+    """
     from penstock.cli.creating import create_project
 
     create_project(name, path)
@@ -329,7 +373,10 @@ def new(
 
 @app.command()
 def version(*, json: JsonOption = False) -> None:
-    """Print the versions of penstock and of what it stands on."""
+    """Print the versions of penstock and of what it stands on.
+
+    Example: penstock version
+    """
     from penstock.cli.database import show_version
 
     show_version(as_json=json)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from penstock.cli.failing import CommandError
+from penstock.cli.helping import CommandGroup
 from penstock.cli.output import write, write_document, write_table
 from penstock.cli.visible import visible
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 config_app = typer.Typer(
+    cls=CommandGroup,
     help="Look at settings and where they come from; change those of the profile in use.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -65,9 +65,12 @@ def _run(arguments: list[str]) -> int:
     from typer.main import get_command
 
     from penstock.cli.app import app
+    from penstock.cli.helping import help_width
 
     try:
-        code = get_command(app).main(arguments, "penstock", standalone_mode=False)
+        command = get_command(app)
+        width = help_width()
+        code = command.main(arguments, "penstock", standalone_mode=False, terminal_width=width)
     except SystemExit as ended:  # by what writes the help, when nobody reads it
         code = ended.code
     flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from contextlib import suppress
 from typing import Any
@@ -36,6 +37,7 @@ _TYPES = {
     "float": "a number",
 }
 """What typer calls the types of options, longest first, and what they are in words."""
+_TOO_SMALL = re.compile(r"is not in the range x>=(\d+(?:\.\d+)?)")
 
 
 class CommandError(Exception):
@@ -119,6 +121,8 @@ def _explain_typed(error: Any) -> str:
     what = str(error.format_message())
     for typed, plain in _TYPES.items():
         what = what.replace(f" is not a valid {typed}", f" is not {plain}")
+    what = _TOO_SMALL.sub(r"is too small: give \1 or more", what)
+    what = _TOO_SMALL.sub(r"is too small: give \1 or more", what)
     if type(error).__name__ == "NoArgsIsHelpError":
         return what
     context = getattr(error, "ctx", None)

@@ -7,9 +7,13 @@ from typing import Annotated
 import typer
 
 from penstock.cli.completing import offer_flows, offer_runs, offer_states
+from penstock.cli.helping import CommandGroup
 
 flow_run_app = typer.Typer(
-    help="Look at flow runs, and go on with them.", no_args_is_help=True, rich_markup_mode=None
+    cls=CommandGroup,
+    help="Look at flow runs, and go on with them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -43,6 +47,7 @@ def list_runs(
         str | None,
         typer.Option(
             *("--flow", "-f"),
+            metavar="FLOW",
             help="Only those of this flow.",
             show_default=False,
             autocompletion=offer_flows,
@@ -51,7 +56,11 @@ def list_runs(
     tag: Annotated[
         list[str] | None,
         typer.Option(
-            "--tag", "-t", help="Only those with this tag. Repeatable.", show_default=False
+            "--tag",
+            "-t",
+            metavar="TAG",
+            help="Only those with this tag. Repeatable.",
+            show_default=False,
         ),
     ] = None,
     since: Annotated[
@@ -66,7 +75,9 @@ def list_runs(
         str | None,
         typer.Option(metavar="TIME", help="Only those made before then.", show_default=False),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The most runs to list.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="The most runs to list.")
+    ] = 20,
     after: Annotated[
         str | None,
         typer.Option(
@@ -90,7 +101,7 @@ def inspect_run(
     flow_run: RunArgument,
     *,
     tasks: Annotated[
-        int, typer.Option("--tasks", min=0, help="The most task runs to show.")
+        int, typer.Option("--tasks", metavar="N", min=0, help="The most task runs to show.")
     ] = 100,
     states: Annotated[
         bool, typer.Option("--states", help="Show each state of each task run.")
@@ -240,12 +251,16 @@ def pause_run(
     *,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", min=0, help="Seconds to resume it in; 0 for no limit."),
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0, help="Seconds to resume it in; 0 for no limit."
+        ),
     ] = 3600,
 ) -> None:
     """Have a run that is being executed wait, in its process, until it is resumed.
 
     It rests when its next task wants to begin.
+
+    Example: penstock flow-run pause - --timeout 600
     """
     from penstock.cli.controlling import pause_flow_run
 
@@ -258,12 +273,16 @@ def suspend_run(
     *,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", min=0, help="Seconds to resume it in; 0 for no limit."),
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0, help="Seconds to resume it in; 0 for no limit."
+        ),
     ] = 3600,
 ) -> None:
     """Have a run that is being executed leave its process until it is resumed.
 
     It leaves when its next task wants to begin.
+
+    Example: penstock flow-run suspend brave-otter --timeout 0
     """
     from penstock.cli.controlling import suspend_flow_run
 
@@ -275,7 +294,10 @@ def cancel_run(
     flow_run: RunArgument,
     *,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0, help="Seconds to wait until it is Cancelled.")
+        float,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0, help="Seconds to wait until it is Cancelled."
+        ),
     ] = 30,
     force: Annotated[
         bool,
@@ -286,6 +308,8 @@ def cancel_run(
 
     What is executed is interrupted. Says what was stopped; the exit code is 1 if the run is not
     Cancelled in time.
+
+    Example: penstock flow-run cancel - --timeout 10 --force
     """
     from penstock.cli.cancelling import cancel_flow_run
 
@@ -297,6 +321,8 @@ def execute_run(flow_run: RunArgument) -> int:
     """Execute a run that is recorded, and that nobody executes, in this process.
 
     Its completed tasks do not run again. The exit codes are those of `penstock run`.
+
+    Example: penstock flow-run execute 0190a
     """
     from penstock.cli.running import execute_flow_run
 

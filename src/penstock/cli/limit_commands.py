@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli.helping import CommandGroup
+
 limit_app = typer.Typer(
+    cls=CommandGroup,
     help="How many task runs with a tag may be executed at once.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 global_limit_app = typer.Typer(
+    cls=CommandGroup,
     help="How often something may be done at once, or how fast: for concurrency and rate_limit.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -24,6 +28,7 @@ _Decay = Annotated[
     float | None,
     typer.Option(
         "--slot-decay-per-second",
+        metavar="N",
         min=0,
         help="Of a rate limit: how many slots become free again in a second.",
         show_default=False,
@@ -39,7 +44,10 @@ def create(
         typer.Argument(metavar="LIMIT", min=0, help="How many; 0 for none.", show_default=False),
     ],
 ) -> None:
-    """Limit the task runs with a tag, or change their limit."""
+    """Limit the task runs with a tag, or change their limit.
+
+    Example: penstock concurrency-limit create gpu 2
+    """
     from penstock.cli.limits import create_tag_limit
 
     create_tag_limit(tag, limit)
@@ -47,7 +55,10 @@ def create(
 
 @limit_app.command("ls")
 def list_all(*, json: _Json = False) -> None:
-    """List the limits of tags."""
+    """List the limits of tags.
+
+    Example: penstock concurrency-limit ls
+    """
     from penstock.cli.limits import list_tag_limits
 
     list_tag_limits(as_json=json)
@@ -55,7 +66,10 @@ def list_all(*, json: _Json = False) -> None:
 
 @limit_app.command("inspect")
 def inspect(tag: _Tag, *, json: _Json = False) -> None:
-    """Show the limit of a tag: who has its slots, and who waits."""
+    """Show the limit of a tag: who has its slots, and who waits.
+
+    Example: penstock concurrency-limit inspect gpu
+    """
     from penstock.cli.limits import inspect_tag_limit
 
     inspect_tag_limit(tag, as_json=json)
@@ -66,6 +80,8 @@ def reset(tag: _Tag) -> None:
     """Free all slots of a tag's limit, whoever has them.
 
     Task runs that are being executed go on, and do not count any more.
+
+    Example: penstock concurrency-limit reset gpu
     """
     from penstock.cli.limits import reset_tag_limit
 
@@ -74,7 +90,10 @@ def reset(tag: _Tag) -> None:
 
 @limit_app.command("delete")
 def delete(tag: _Tag) -> None:
-    """Limit the task runs with a tag no more."""
+    """Limit the task runs with a tag no more.
+
+    Example: penstock concurrency-limit delete gpu
+    """
     from penstock.cli.limits import delete_tag_limit
 
     delete_tag_limit(tag)
@@ -85,14 +104,20 @@ def create_global(
     name: _Name,
     *,
     limit: Annotated[
-        int, typer.Option("--limit", "-l", min=0, help="How many slots.", show_default=False)
+        int,
+        typer.Option(
+            "--limit", "-l", metavar="N", min=0, help="How many slots.", show_default=False
+        ),
     ],
     slot_decay_per_second: _Decay = None,
     disable: Annotated[
         bool, typer.Option("--disable", help="It limits nothing until it is enabled.")
     ] = False,
 ) -> None:
-    """Set a limit for a name."""
+    """Set a limit for a name.
+
+    Example: penstock global-concurrency-limit create mail --limit 5
+    """
     from penstock.cli.limits import create_limit
 
     create_limit(name, limit, slot_decay_per_second or 0.0, is_active=not disable)
@@ -100,7 +125,10 @@ def create_global(
 
 @global_limit_app.command("ls")
 def list_all_global(*, json: _Json = False) -> None:
-    """List the named limits, with those that were used and never set: they are inactive."""
+    """List the named limits, with those that were used and never set: they are inactive.
+
+    Example: penstock global-concurrency-limit ls
+    """
     from penstock.cli.limits import list_limits
 
     list_limits(as_json=json)
@@ -108,7 +136,10 @@ def list_all_global(*, json: _Json = False) -> None:
 
 @global_limit_app.command("inspect")
 def inspect_global(name: _Name, *, json: _Json = False) -> None:
-    """Show a named limit: who has its slots, and who waits."""
+    """Show a named limit: who has its slots, and who waits.
+
+    Example: penstock global-concurrency-limit inspect mail
+    """
     from penstock.cli.limits import inspect_limit
 
     inspect_limit(name, as_json=json)
@@ -120,11 +151,16 @@ def update_global(
     *,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", "-l", min=0, help="How many slots.", show_default=False),
+        typer.Option(
+            "--limit", "-l", metavar="N", min=0, help="How many slots.", show_default=False
+        ),
     ] = None,
     slot_decay_per_second: _Decay = None,
 ) -> None:
-    """Change how many slots a named limit has, or how fast they become free."""
+    """Change how many slots a named limit has, or how fast they become free.
+
+    Example: penstock global-concurrency-limit update mail --limit 9
+    """
     from penstock.cli.limits import update_limit
 
     update_limit(name, limit, slot_decay_per_second)
@@ -132,7 +168,10 @@ def update_global(
 
 @global_limit_app.command("enable")
 def enable_global(name: _Name) -> None:
-    """Have a named limit limit again."""
+    """Have a named limit limit again.
+
+    Example: penstock global-concurrency-limit enable mail
+    """
     from penstock.cli.limits import enable_limit
 
     enable_limit(name, is_active=True)
@@ -140,7 +179,10 @@ def enable_global(name: _Name) -> None:
 
 @global_limit_app.command("disable")
 def disable_global(name: _Name) -> None:
-    """Have a named limit limit nothing, until it is enabled."""
+    """Have a named limit limit nothing, until it is enabled.
+
+    Example: penstock global-concurrency-limit disable mail
+    """
     from penstock.cli.limits import enable_limit
 
     enable_limit(name, is_active=False)
@@ -148,7 +190,10 @@ def disable_global(name: _Name) -> None:
 
 @global_limit_app.command("delete")
 def delete_global(name: _Name) -> None:
-    """Delete a named limit; who waits for it goes on."""
+    """Delete a named limit; who waits for it goes on.
+
+    Example: penstock global-concurrency-limit delete mail
+    """
     from penstock.cli.limits import delete_limit
 
     delete_limit(name)

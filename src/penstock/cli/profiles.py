@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.failing import CommandError
+from penstock.cli.helping import CommandGroup
 from penstock.cli.output import write, write_document, write_fields, write_json, write_table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 profile_app = typer.Typer(
-    help="Named sets of settings.", no_args_is_help=True, rich_markup_mode=None
+    cls=CommandGroup, help="Named sets of settings.", no_args_is_help=True, rich_markup_mode=None
 )
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile.", show_default=False)]
 

@@ -42,11 +42,16 @@ _ParamsFile = Annotated[
 _Tag = Annotated[
     list[str] | None,
     typer.Option(
-        "--tag", "-t", help="A tag for the run and its task runs. Repeatable.", show_default=False
+        "--tag",
+        "-t",
+        metavar="TAG",
+        help="A tag for the run and its task runs. Repeatable.",
+        show_default=False,
     ),
 ]
 _Name = Annotated[
-    str | None, typer.Option("--name", "-n", help="The run's name.", show_default=False)
+    str | None,
+    typer.Option("--name", "-n", metavar="NAME", help="The run's name.", show_default=False),
 ]
 _Runner = Annotated[
     str | None,

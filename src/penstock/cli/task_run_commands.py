@@ -12,12 +12,19 @@ from penstock.cli.flow_run_commands import (  # typer reads the annotations
     RunArgument,  # noqa: TC001
     StateOption,  # noqa: TC001
 )
+from penstock.cli.helping import CommandGroup
 
 task_run_app = typer.Typer(
-    help="Look at task runs and their results.", no_args_is_help=True, rich_markup_mode=None
+    cls=CommandGroup,
+    help="Look at task runs and their results.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 flow_app = typer.Typer(
-    help="Look at the flows that were run.", no_args_is_help=True, rich_markup_mode=None
+    cls=CommandGroup,
+    help="Look at the flows that were run.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 _TaskRunArgument = Annotated[
@@ -48,7 +55,9 @@ def list_task_runs(
         str | None,
         typer.Option(metavar="TASK", help="Only those of this task.", show_default=False),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The most to list.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="The most to list.")
+    ] = 100,
     after: Annotated[
         str | None,
         typer.Option(
@@ -115,7 +124,9 @@ def show_result(
 @flow_app.command("ls")
 def list_flows(
     *,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The most to list.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="The most to list.")
+    ] = 100,
     after: Annotated[
         str | None,
         typer.Option(metavar="FLOW", help="Go on after this name.", show_default=False),
