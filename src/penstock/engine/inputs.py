@@ -10,6 +10,7 @@ import dataclasses
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock
@@ -251,25 +252,30 @@ def fingerprint_of(
     """
     if inputs is None:
         return fingerprint_and_objects(parameters)[0]
-    lists = inputs.lists
+    stable = parameters if not inputs.active else _with_identities(parameters, inputs)
+    content, with_objects = fingerprint_and_objects(stable)
+    if not with_objects:
+        return content
+    names = [name for name in with_objects if name in inputs.sources]
+    if not names:
+        return content
+    origins = Origins(links, partial(_identity_in, inputs.lists))
+    by_origin = {**stable, **{name: origins.in_place_of(parameters[name]) for name in names}}
+    return content + fingerprint(by_origin) if origins.found else content
 
-    def identity_of(part: Any) -> Any:
-        return lists[id(part)][1] if id(part) in lists else _identity_of(part)
 
-    stable = {
+def _with_identities(parameters: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
+    identity_of = partial(_identity_in, inputs.lists)
+    return {
         name: visit_collection(value, identity_of, return_data=True)
         if name in inputs.active
         else value
         for name, value in parameters.items()
     }
-    content, with_objects = fingerprint_and_objects(stable)
-    names = [name for name in with_objects if name in inputs.sources]
-    if not names:
-        return content
-    origins = Origins(links, identity_of)
-    for name in names:
-        stable[name] = origins.in_place_of(parameters[name])
-    return content + fingerprint(stable) if origins.found else content
+
+
+def _identity_in(lists: Mapping[int, tuple[Any, list[Any]]], part: Any) -> Any:
+    return lists[id(part)][1] if id(part) in lists else _identity_of(part)
 
 
 def difference_in_words(recorded: Mapping[str, list[Any]], given: Mapping[str, list[Any]]) -> str:

@@ -50,7 +50,7 @@ class ResultLinks:
             is_small: it may be held; else only what can be held weakly is linked.
             origin: what `origin_of` gives for the value and its parts; the value unless given.
         """
-        if is_small and origin is None:
+        if origin is None:
             origin = value
         untrackable = self._add_one(value, run_id, origin, is_small=is_small)
         kind = type(value)  # pyright: ignore[reportUnknownVariableType]
@@ -122,8 +122,7 @@ def link_result(links: ResultLinks, run_id: UUID, state: State, *, was_read: boo
     data = state.data
     if isinstance(data, BaseResult) and data.has_cached_object():
         origin = data if was_read else None
-        is_small = data.type == "inline"
-        untrackable = links.add(data.get(), run_id, is_small=is_small, origin=origin)
+        untrackable = links.add(data.get(), run_id, is_small=data.type == "inline", origin=origin)
         state.state_details.untrackable_result = untrackable
 
 

@@ -24,8 +24,9 @@ FINGERPRINT_LIMIT_BYTES = 65536
 """How many bytes of an input's form are looked at unless the caller says other."""
 
 _DIGEST_BYTES = 16
-# Of these, what is read back is written as before; it is not said of any other object.
-_STEADY_MODULES = frozenset({"datetime", "decimal", "fractions", "pathlib", "uuid"})
+# Of these, what is read back is written as before, though they say themselves how.
+_STEADY_MODULES = frozenset({"collections", "datetime", "decimal", "fractions", "pathlib", "uuid"})
+_OWN_FORMS = ("__setstate__", "__getnewargs__", "__getnewargs_ex__")
 _DEPTH_LIMIT = 100
 _FAST_TEXT_LENGTH = 4096
 # Version 0 of the format writes equal values equally: later ones mark shared and interned objects.
@@ -62,10 +63,10 @@ def fingerprint(values: Mapping[str, Any], limit_bytes: int = FINGERPRINT_LIMIT_
 def fingerprint_and_objects(
     values: Mapping[str, Any], limit_bytes: int = FINGERPRINT_LIMIT_BYTES
 ) -> tuple[bytes, Collection[str]]:
-    """Sum up a task's inputs, and say which of them hold objects of classes.
+    """Sum up a task's inputs, and say which of them hold objects that say how they are pickled.
 
-    An object decides itself how it is pickled. One that was read back may do that in another way
-    than the one that was written, and its fingerprint is another one then.
+    One that was read back may do that in another way than the one that was written, and its
+    fingerprint is another one then.
 
     Parameters:
         values: as `fingerprint` takes them.
@@ -289,8 +290,8 @@ class _Walk:
         except Exception:  # noqa: BLE001 - whatever the reason, it cannot be pickled
             self.add_type("unpicklable", kind)
             return
-        if kind.__module__ not in _STEADY_MODULES:
-            self.has_objects = True
+        if not (self.has_objects or kind.__module__ in _STEADY_MODULES):
+            self.has_objects = reducer is not None or not _is_pickled_by_default(kind)
         if isinstance(reduced, str):
             self._add_global(getattr(value, "__module__", None), reduced)
             return
@@ -303,6 +304,15 @@ class _Walk:
             self.visit(item, depth + 1)
         for pair in pairs or ():
             self.visit(pair, depth + 1)
+
+
+def _is_pickled_by_default(kind: Any) -> bool:
+    return (
+        kind.__reduce_ex__ is object.__reduce_ex__
+        and kind.__reduce__ is object.__reduce__
+        and kind.__getstate__ is object.__getstate__
+        and not any(hasattr(kind, name) for name in _OWN_FORMS)
+    )
 
 
 def _content(cell: Any) -> Any:
