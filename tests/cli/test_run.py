@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -431,3 +433,41 @@ def test_a_signal_is_recorded_reported_and_passed_on(
     assert "Crash detected!" in err
     assert "unhandled" not in err
     assert latest()["state_type"] == "CRASHED"
+
+
+# -- a plain script -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("define", "call"), [("def", "rests()"), ("async def", "asyncio.run(rests())")]
+)
+def test_a_script_whose_flow_suspends_itself_shows_its_own_lines(
+    write, penstock_home, define, call
+):
+    wait = "await " if "async" in define else ""
+    script = write(
+        "script.py",
+        f"""
+        import asyncio
+        from penstock import flow, suspend_flow_run
+
+        @flow
+        {define} rests():
+            {wait}suspend_flow_run(timeout=60)
+
+        {call}
+    """,
+    )
+
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+
+    frames = re.findall(
+        r'^  File "(.*)", line (\d+), in (\w+|<module>)$', done.stderr, re.MULTILINE
+    )
+    assert (frames[0], frames[-1]) == ((str(script), "9", "<module>"), (str(script), "7", "rests"))
+    assert sum("/penstock/" in file for file, _, _ in frames) <= 4
+    assert "During handling" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert re.search(
+        r"is suspended\. Go on with it: penstock flow-run resume [0-9a-f-]{36}$", last
+    )

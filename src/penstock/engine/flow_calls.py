@@ -206,8 +206,9 @@ def _run_flow(flow: Any, steps: Steps[State], return_type: str, *, is_root: bool
     with capture_signals():
         try:
             state = choosing.through_gate(lambda: inline.drive(steps))
-        except BaseException:
+        except BaseException as error:
             choosing.flush_last_words()
+            choosing.reraise_pause(error)
             raise
         choosing.flush_logs()
     return choosing.value_of(state, return_type)

@@ -154,7 +154,11 @@ def leave(call: FlowCall, suspended: State) -> Steps[State]:
         yield Await(list(execution.unfinished))
     execution.refuse_when_stopped()
     state = yield from propose(call, suspended)
-    raise Pause(f"Flow run {call.run.name!r} is suspended.", state=state)
+    run = call.run
+    message = (
+        f"Flow run {run.name!r} is suspended. Go on with it: penstock flow-run resume {run.id}"
+    )
+    raise Pause(message, state=state)
 
 
 def paused_state(call: FlowCall, key: str, until: datetime | None, why: str = "") -> State:

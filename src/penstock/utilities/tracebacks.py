@@ -91,6 +91,25 @@ def _fold(told: TracebackException, error: BaseException) -> None:
             pending.append((part, group[number] if number < len(group) else None))
 
 
+def without_own_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Give a traceback without penstock's frames: for what is raised to users on purpose.
+
+    Args:
+        trace: The traceback of an exception that is raised again with what is given.
+    """
+    if _Folding.is_off:
+        return trace
+    of_users: list[TracebackType] = []
+    while trace is not None:
+        if not is_own_file(trace.tb_frame.f_code.co_filename):
+            of_users.append(trace)
+        trace = trace.tb_next
+    kept: TracebackType | None = None
+    for each in reversed(of_users):
+        kept = type(each)(kept, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return kept
+
+
 def is_own_file(file: str) -> bool:
     """Tell whether a file is one of penstock's."""
     return file.startswith(_HOME)

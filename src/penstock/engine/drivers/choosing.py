@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from penstock import logging as run_logging
+from penstock.exceptions import Pause
 from penstock.logging.printing import ensure_print_is_patched
 from penstock.settings import get_current_settings
 from penstock.states import State, state_result
@@ -60,6 +61,15 @@ def flush_last_words() -> None:
         _logger.warning("The last log records of a run could not be written: %s", error)
 
 
+def reraise_pause(error: BaseException) -> None:
+    """Raise a pause again, if it is one: it is no mistake, and a script need not show its ways."""
+    if isinstance(error, Pause):
+        # Here, as few flows rest.
+        from penstock.utilities.tracebacks import without_own_frames
+
+        raise error.with_traceback(without_own_frames(error.__traceback__)) from None
+
+
 def reraise_cancellation(crash: BaseException, state: State) -> None:
     """Raise what is to unwind the caller's code, too: it was cancelled with the run."""
     if not state.is_crashed():
@@ -99,8 +109,9 @@ async def drive_flow_async(steps: Steps[State], return_type: str, *, is_root: bo
     with capture_signals():
         try:
             state = await asynchronous.drive(steps)
-        except BaseException:
+        except BaseException as error:
             flush_last_words()
+            reraise_pause(error)
             raise
         flush_logs()
     return value_of(state, return_type)
