@@ -157,6 +157,42 @@ def test_a_store_that_was_closed(open_store):
         store.read("select * from flow")
 
 
+@pytest.mark.parametrize("use", ["read", "version", "write", "transact"])
+def test_a_store_that_is_closed_while_threads_use_it(open_store, use):
+    """Each of them is told so; a connection that is closed under a thread ends the process."""
+
+    def work(store, begun):
+        uses = {
+            "read": lambda: store.read(sql.READ_FLOW_BY_NAME, ("ingest",)),
+            "version": store.version,
+            "write": lambda: store.write(
+                sql.INSERT_FLOW, (new_id().bytes, str(new_id()), None, 1)
+            ),
+            "transact": lambda: store.transact(
+                lambda execute: execute(sql.READ_FLOW_BY_NAME, ("ingest",)).fetchall()
+            ),
+        }
+        try:
+            while True:
+                uses[use]()
+                begun.set()
+        except StoreError as error:
+            ends.append(str(error))
+
+    ends: list[str] = []
+    for _ in range(20):
+        store, begun = open_store(), threading.Event()
+        threads = [threading.Thread(target=work, args=(store, begun)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        assert begun.wait(30)
+        store.close()
+        for thread in threads:
+            thread.join(30)
+    assert len(ends) == 60
+    assert all(text.endswith("is closed.") for text in ends), ends
+
+
 def version_after(store, former):
     """Wait for a store's version to change: news take a moment to arrive."""
     for _ in range(2000):

@@ -75,11 +75,17 @@ class PostgresDialect:
             raise
 
     def close(self) -> None:
-        """Close both connections."""
+        """Close the connections, while nobody writes. Who reads is waited for.
+
+        libpq does not bear it that a connection is closed while another thread is in it.
+        """
+        message = f"The store {self.place!r} is closed."
         self._writer.close()
-        self._reader.close()
-        self._listener.close()
-        self.refuse(f"The store {self.place!r} is closed.")
+        self._writer.refuse(message)
+        with self._reader_lock:
+            self._reader.close()
+            self._reader.refuse(message)
+        self._listener.close(message)
 
     def refuse(self, message: str) -> None:
         """Raise a `StoreError` with this message from now on, whatever is asked."""

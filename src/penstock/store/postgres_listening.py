@@ -44,9 +44,11 @@ class Listener:
         while connection.pgconn.notifies() is not None:
             self._version += 1
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._link.close()
+    def close(self, message: str) -> None:
+        """Close the connection, and raise a `StoreError` with this message from now on."""
+        with self._lock:
+            self._link.close()
+            self._link.refuse(message)
 
     def refuse(self, message: str) -> None:
         """Raise a `StoreError` with this message from now on."""

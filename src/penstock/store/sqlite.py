@@ -150,11 +150,15 @@ class SqliteDialect:
             raise wrong
 
     def close(self) -> None:
-        """Close both connections."""
-        self._writer.close()
-        if self._reader is not None:
-            self._reader.close()
-        self.refuse(f"The store {str(self.path)!r} is closed.")
+        """Close both connections, while nobody writes. Who reads is waited for.
+
+        SQLite does not bear it that a connection is closed while another thread is in it.
+        """
+        with self._reader_lock:
+            self._writer.close()
+            if self._reader is not None:
+                self._reader.close()
+            self.refuse(f"The store {str(self.path)!r} is closed.")
 
     def refuse(self, message: str) -> None:
         """Raise a `StoreError` with this message from now on, whatever is asked."""

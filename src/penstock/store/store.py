@@ -94,10 +94,18 @@ class Store:
         self.read = self._dialect.read
         self._flow_ids: dict[str, UUID] = {}
 
-    def close(self) -> None:
-        """Close the database."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Close the database, once no thread of this process is in the middle of using it.
+
+        Parameters:
+            at_once: wait for nobody: who is in the middle of it never goes on, as the threads of a
+                simulated process that has died.
+        """
         self.journal.close()
-        self._dialect.close()
+        if at_once:
+            self._dialect.close()
+        else:
+            self.journal.exclusively(self._dialect.close)
 
     def give_space_back(self) -> None:
         """Have the database take less room on the disk, where it does not see to it by itself."""
@@ -310,11 +318,11 @@ def get_store() -> Store:
     return store
 
 
-def reset_store() -> None:
-    """Close this process's stores; the next use opens them again."""
+def reset_store(*, at_once: bool = False) -> None:
+    """Close this process's stores; the next use opens them again. `at_once`: see `Store.close`."""
     with _opening:
         for store in _stores.values():
-            store.close()
+            store.close(at_once=at_once)
         _stores.clear()
 
 

@@ -258,7 +258,7 @@ class Process:
             if collects:
                 gc.enable()
             ids.use_source(*former)
-            reset_store()
+            reset_store(at_once=True)
             for room, name, value in kept:
                 setattr(room, name, value)
 
@@ -341,7 +341,7 @@ class Process:
         self.has_ended = True
         self._scheduler.end(Ended("the process has died"))
         # Whatever still runs while it is taken down finds no store to write to.
-        reset_store()
+        reset_store(at_once=True)
         self._scheduler.check()
 
 
