@@ -169,6 +169,7 @@ def test_any_callable_makes_a_flow():
     assert flow(Callable())(1) == 2
     assert flow(Callable()).name == "Callable"
     assert flow(name="bound")(functools.partial(add_up, 1))() == 3
+    assert flow(lambda: 3)() == 3
 
 
 def named(options):

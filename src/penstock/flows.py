@@ -102,7 +102,6 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
         check.check_function(fn, "flow")
         check.check_name(name, "flow", ban_characters=True)
         name = name or getattr(fn, "__name__", type(fn).__name__).replace("_", "-")
-        check.check_name(name, "flow", ban_characters=True)
         self.describe(fn, name or "", description)
         self.__name__ = getattr(fn, "__name__", self.name)
         check.check_run_name(flow_run_name, "flow_run_name")
