@@ -194,15 +194,25 @@ class Shop:
     They are forked from one that has all imported (`prepared/server.py`).
     """
 
-    def __init__(self, folder, connection):
+    def __init__(self, folder, connection, prepared=None):
         self.folder = folder
+        self._prepared = prepared
+        self.changes = {}
         self._connection = connection
+
+    def renew(self):
+        """Put everything to how it was prepared."""
+        for each in self.folder.iterdir():
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        shutil.copytree(self._prepared, self.folder, dirs_exist_ok=True)
 
     def environment(self, **changes):
         """Give the environment of its commands, with changes; what is None is left out."""
         env = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         env |= {"HOME": str(self.folder), "PENSTOCK_HOME": str(self.folder / "home"), "TZ": "UTC"}
-        env |= {"TERM": "xterm-256color"} | changes
+        # What is prepared is old.
+        env |= {"PENSTOCK_RETENTION_RUNS_DAYS": "0", "PENSTOCK_RETENTION_LOGS_DAYS": "0"}
+        env |= {"TERM": "xterm-256color"} | self.changes | changes
         return {name: str(value) for name, value in env.items() if value is not None}
 
     def __call__(self, *arguments, encoding="utf-8", read=True, **environment):
@@ -280,6 +290,8 @@ def prepared_shop(tmp_path_factory, command_server):
         capture_output=True,
         check=True,
     )
+    profiles = '[profiles.default]\nPENSTOCK_LOGGING_LEVEL = "INFO"\n[profiles.work]\n'
+    (folder / "home" / "profiles.toml").write_text(profiles)
     return folder
 
 
@@ -289,5 +301,6 @@ def shop(prepared_shop, command_server):
     # Its name is as long whoever the tests are run by: it is shown in tables.
     with tempfile.TemporaryDirectory(prefix="penstock-", dir="/tmp") as name:
         folder = Path(name)
-        shutil.copytree(prepared_shop, folder, dirs_exist_ok=True)
-        yield Shop(folder, command_server)
+        shop = Shop(folder, command_server, prepared_shop)
+        shop.renew()
+        yield shop

@@ -12,6 +12,7 @@ from penstock.cli.failing import (
     EXIT_USAGE,
     EndedBySignal,
     OutputClosed,
+    OutputRefused,
     complain,
     show_tracebacks,
     warn,
@@ -48,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OutputClosed:
         _close_output()
         return EXIT_PIPE_CLOSED
+    except OutputRefused as error:
+        complain(error)
+        _close_output()
+        return EXIT_USAGE
     except EndedBySignal as ended:
         return _end_by(ended.signal)
     except KeyboardInterrupt:
@@ -71,7 +76,9 @@ def _run(arguments: list[str]) -> int:
         command = get_command(app)
         width = help_width()
         code = command.main(arguments, "penstock", standalone_mode=False, terminal_width=width)
-    except SystemExit as ended:  # by what writes the help, when nobody reads it
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # while help was written
+            raise OutputClosed from ended
         code = ended.code
     flush()
     return code if isinstance(code, int) else 0

@@ -48,6 +48,10 @@ class OutputClosed(Exception):
     """Whoever read the output has stopped reading."""
 
 
+class OutputRefused(Exception):
+    """What is to be printed cannot be written, for another reason than that nobody reads it."""
+
+
 class EndedBySignal(Exception):
     """The command was interrupted, and has said so; `signal` is the signal's number."""
 
@@ -87,6 +91,8 @@ def explain(error: BaseException) -> str:  # noqa: PLR0911 - one for each kind
     """Say in a line or two what went wrong and what to do."""
     if isinstance(error, ScriptError):
         return _explain_script(error)
+    if isinstance(error, OutputRefused):
+        return f"Error: What is printed cannot be written: {error.__cause__}."
     if isinstance(error, (CommandError, PenstockException, PenstockSignal)):
         return f"Error: {error}"
     if callable(getattr(error, "format_message", None)):

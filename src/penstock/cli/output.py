@@ -12,7 +12,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from penstock.cli.failing import OutputClosed
+from penstock.cli.failing import OutputClosed, OutputRefused
 from penstock.cli.visible import visible
 
 if TYPE_CHECKING:
@@ -46,11 +46,12 @@ def write(text: str) -> None:
 
     Raises:
         OutputClosed: nobody reads it any more.
+        OutputRefused: it cannot be written.
     """
     try:
         sys.stdout.write(text)
-    except BrokenPipeError as error:
-        raise OutputClosed from error
+    except OSError as error:
+        raise _why_not(error) from error
 
 
 def flush() -> None:
@@ -58,11 +59,16 @@ def flush() -> None:
 
     Raises:
         OutputClosed: nobody reads it any more.
+        OutputRefused: it cannot be written.
     """
     try:
         sys.stdout.flush()
-    except BrokenPipeError as error:
-        raise OutputClosed from error
+    except OSError as error:
+        raise _why_not(error) from error
+
+
+def _why_not(error: OSError) -> Exception:
+    return OutputClosed() if isinstance(error, BrokenPipeError) else OutputRefused()
 
 
 # -- for programs ---------------------------------------------------------------------------------
@@ -277,6 +283,8 @@ def _console() -> Console:
 
 def write_renderable(what: RenderableType) -> None:
     """Write what rich can show, in its colours where stdout is a terminal."""
+    # rich would write it, and end this process where nobody reads it.
+    flush()
     console = _console()
     with console.capture() as captured:
         console.print(what)

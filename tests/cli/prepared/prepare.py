@@ -39,7 +39,7 @@ def main() -> None:
     """Make the store of the present settings."""
     flows = {
         name: load_flow_from_entrypoint(f"shop.py:{name}")
-        for name in ("report", "audit", "approve", "perish")
+        for name in ("report", "greet", "audit", "approve", "perish")
     }
     drawn = load_flow_from_entrypoint("drawn.py:drawn")
     flows["report"]("monday")
@@ -51,7 +51,7 @@ def main() -> None:
     with get_client(sync_client=True) as client:
         for name in ("late", "called-off"):
             run = client.create_flow_run(
-                flows["report"], name=name, parameters={"name": name}, state=Scheduled()
+                flows["greet"], name=name, parameters={"name": name}, state=Scheduled()
             )
         client.set_flow_run_state(run.id, Cancelling())
         client.create_concurrency_limit("gpu", 2)

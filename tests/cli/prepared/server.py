@@ -1,7 +1,8 @@
 """Execute commands in forked processes: as real ones, without the time that imports take.
 
 It is given a socket. Each message is a JSON object with `arguments`, `environment`, `folder` and
-`encoding`, and comes with three descriptors: stdin, stdout and stderr. The answer is the exit code.
+`encoding`, and comes with three descriptors: stdin, stdout and stderr. The answer is the exit
+code.
 """
 
 from __future__ import annotations

@@ -43,10 +43,30 @@ def report(name: str, pages: int = 3) -> int:
 
 
 @flow(flow_run_name="{name}")
+def greet(name: str) -> str:
+    """Complete at once."""
+    get_run_logger().info("hello %s", name)
+    return name
+
+
+@flow(flow_run_name="{name}")
 def audit(name: str, pages: int = 3) -> int:
     """Fail, with a task run that completed and one that did not."""
     report(f"{name}-inner", pages)
     return breaks(fetch(pages))
+
+
+@flow
+def fails() -> None:
+    """Fail at once."""
+    message = "nothing works"
+    raise RuntimeError(message)
+
+
+@flow
+def stops() -> None:
+    """Crash at once."""
+    raise SystemExit(9)
 
 
 @flow(flow_run_name="{name}")
