@@ -141,7 +141,7 @@ class _Display:
 
     def write_above(self, write: Callable[[str], int], text: str) -> int:
         """Write a text above the lines, otherwise as it is."""
-        if os.getpid() != self._process:  # forked, and the lock may be held for ever
+        if self._is_elsewhere():
             return write(f"{_ERASE_BELOW}{text}") - len(_ERASE_BELOW)
         with self._lock:
             self.make_room()
@@ -162,8 +162,14 @@ class _Display:
             self.line_ended()
         return text
 
+    def _is_elsewhere(self) -> bool:
+        """Tell whether this process was forked from the one that draws, whose lock it has."""
+        return os.getpid() != self._process
+
     def make_room(self) -> None:
         """Take the lines away."""
+        if self._is_elsewhere():
+            return
         with self._lock:
             if self._is_drawn:
                 self._is_drawn = False
@@ -172,18 +178,24 @@ class _Display:
 
     def wait_for_line_end(self) -> None:
         """Take the lines away, and draw none until a line has come to its end."""
+        if self._is_elsewhere():
+            return
         with self._lock:
             self.make_room()
             self._is_at_line_start = False
 
     def line_ended(self) -> None:
         """The line has come to its end: the lines may be drawn again."""
+        if self._is_elsewhere():
+            return
         with self._lock:
             self._is_at_line_start = True
             self._is_column_known = True
 
     def make_room_for_program(self) -> None:
         """Take the lines away; a program writes there now, and may not end its last line."""
+        if self._is_elsewhere():
+            return
         with self._lock:
             self.make_room()
             self._is_column_known = False

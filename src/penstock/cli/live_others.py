@@ -1,34 +1,32 @@
 """Who else writes to the terminal, or reads from it, while the live display is drawn there.
 
-Python tells its auditors before somebody is asked for a line, before another program is started,
-and before a terminal is opened by its name: at each of these the display steps aside.
+What asks somebody for a line, and what starts programs, is called through functions of this file
+meanwhile, so that the display steps aside. (An audit hook would hear of it, too, but costs each
+task run more than all of the display.)
 """
 
 from __future__ import annotations
 
+import builtins
 import os
 import signal
-import sys
+import subprocess
 import threading
 import weakref
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
     from types import FrameType
 
-_ASKS, _ANSWERED = "builtins.input", "builtins.input/result"
-_STARTS, _OPENS = "subprocess.Popen", "open"
-_WRITES_SOMETHING = frozenset({_ASKS, "os.system", "os.posix_spawn"})
-_HEARD = _WRITES_SOMETHING | {_ANSWERED, _STARTS, _OPENS}
-_TERMINAL = "/dev/tty"
 _PROGRAMS_LIMIT = 100
 """So many programs are looked after at most, of which most have ended long ago."""
 
 
 class Yielding(Protocol):
-    """What is drawn on a terminal and can step aside."""
+    """What is drawn on a terminal and can step aside; in a forked process there is none."""
 
     def make_room(self) -> None:
         """Take everything away that is drawn; it may be drawn anew."""
@@ -47,15 +45,6 @@ class Yielding(Protocol):
         ...
 
 
-class _Auditor:
-    """Hears what is about to happen in this process; Python has no way to take one away again."""
-
-    is_there = False
-    display: Yielding | None = None
-    programs: Programs | None = None
-    process = 0
-
-
 class Programs:
     """The programs that were started and may write to the terminal.
 
@@ -66,6 +55,8 @@ class Programs:
     def __init__(self, terminal: int) -> None:
         self._terminal = terminal
         self._started: list[weakref.ref[Any]] = []
+        self.waits: set[object] = set()
+        """One for each thread that waits for a program that has the terminal."""
 
     def add(self, program: Any) -> None:
         """Look after a program that is about to start: a `subprocess.Popen`."""
@@ -73,15 +64,17 @@ class Programs:
 
     def any_writes_here(self) -> bool:
         """Tell whether one is executed that has the terminal to write to."""
+        if self.waits:
+            return True
         if not self._started:
             return False
         self._started = [each for each in self._started if self._writes_here(each())]
         return bool(self._started)
 
     def _writes_here(self, program: Any) -> bool:
-        if program is None or program.returncode is not None:
+        if program is None or getattr(program, "returncode", None) is not None:
             return False
-        pid: int | None = program.pid
+        pid: int | None = getattr(program, "pid", None)
         if pid is None:  # it is being started
             return True
         if not os.path.isdir("/proc/self/fd"):  # noqa: PTH112 - several times a second
@@ -104,42 +97,63 @@ def stepping_aside(display: Yielding, terminal: int) -> Generator[Programs]:
         terminal: the terminal's file descriptor.
     """
     programs = Programs(os.fstat(terminal).st_rdev)
-    _Auditor.display, _Auditor.programs, _Auditor.process = display, programs, os.getpid()
-    if not _Auditor.is_there:
-        _Auditor.is_there = True
-        sys.addaudithook(_hear)
+    with ExitStack() as ending:
+        ending.enter_context(_asking_seen(display))
+        ending.enter_context(_programs_seen(display, programs))
+        ending.enter_context(_shells_seen(display, programs))
+        ending.enter_context(_stopped_without_traces(display))
+        yield programs
+
+
+@contextmanager
+def _put_in_place(owner: Any, name: str, function: Callable[..., Any]) -> Generator[None]:
+    former = getattr(owner, name)
+    setattr(owner, name, function)
     try:
-        with _stopped_without_traces(display):
-            yield programs
+        yield
     finally:
-        _Auditor.display = _Auditor.programs = None
+        setattr(owner, name, former)
 
 
-def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    if event not in _HEARD:  # first, as there are some for each task run
-        return
-    display = _Auditor.display
-    if display is None or not _is_here():
-        return
-    # Whatever is wrong here is no reason to refuse what is about to happen.
-    with suppress(Exception):
-        if event == _ANSWERED:
-            display.line_ended()
-        elif event in _WRITES_SOMETHING:
-            display.wait_for_line_end()
-        elif event == _OPENS:
-            if arguments[0] == _TERMINAL:
-                display.make_room()
-        else:
-            program = sys._getframe(1).f_locals.get("self")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-            if _Auditor.programs is not None and program is not None:
-                _Auditor.programs.add(program)
-            display.make_room_for_program()
+def _asking_seen(display: Yielding) -> AbstractContextManager[None]:
+    """Leave the line to who is asked by `input`, and is shown there what they type."""
+    ask = builtins.input
+
+    def input_below(*prompt: Any) -> str:
+        display.wait_for_line_end()
+        answer = ask(*prompt)
+        display.line_ended()
+        return answer
+
+    return _put_in_place(builtins, "input", input_below)
 
 
-def _is_here() -> bool:
-    """Tell whether this process draws; one that was forked has the display's lock as it was."""
-    return _Auditor.process == os.getpid()
+def _programs_seen(display: Yielding, programs: Programs) -> AbstractContextManager[None]:
+    """Leave the terminal to programs, as long as they are executed and have it."""
+    make = subprocess.Popen.__init__
+
+    def make_above(self: Any, *values: Any, **options: Any) -> None:
+        programs.add(self)
+        display.make_room_for_program()
+        make(self, *values, **options)
+
+    return _put_in_place(subprocess.Popen, "__init__", make_above)
+
+
+def _shells_seen(display: Yielding, programs: Programs) -> AbstractContextManager[None]:
+    """The same for commands that are waited for."""
+    execute: Callable[[Any], int] = vars(os)["system"]
+
+    def execute_above(command: Any) -> int:
+        waits = object()
+        programs.waits.add(waits)
+        display.make_room_for_program()
+        try:
+            return execute(command)
+        finally:
+            programs.waits.discard(waits)
+
+    return _put_in_place(os, "system", execute_above)
 
 
 @contextmanager
@@ -156,8 +170,7 @@ def _stopped_without_traces(display: Yielding) -> Generator[None]:
     def stop(number: int, _frame: FrameType | None) -> None:
         # Where the signal came in the midst of writing, the stream refuses to be written to.
         with suppress(RuntimeError, OSError, ValueError):
-            if _is_here():
-                display.make_room()
+            display.make_room()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)  # it returns when the process goes on
         signal.signal(number, stop)
