@@ -24,7 +24,9 @@ NAMED_LIMIT = 3
 """The most task runs that are named of those to which the same happened."""
 _ERRORS_LIMIT = 5
 """The most log records of a run that are searched for the place of its error."""
-_COMMONPLACE = re.compile(r"^(Task|Flow) run encountered an exception[.:]? ")
+_COMMONPLACE = re.compile(
+    r"^((Task|Flow) run encountered an exception[.:]?|Error during execution of task:) "
+)
 
 
 class Failure(NamedTuple):
