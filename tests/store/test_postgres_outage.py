@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 
+import psycopg
 import pytest
 
 from penstock import clock
@@ -18,6 +19,7 @@ from penstock.store import Fence, FenceLost, Store, encoding
 from penstock.store import statements as sql
 from penstock.store.journal import Write
 from penstock.store.lease import this_process
+from penstock.store.postgres_link import Link, Server
 
 END_OTHERS = """select pg_terminate_backend(pid) from pg_stat_activity
 where application_name = 'penstock' and datname = current_database()"""
@@ -289,6 +291,23 @@ def test_many_threads_while_connections_are_killed(store, postgres_server):
     assert errors == []
     for run, _fence in runs:
         assert len(store.read_task_runs(run.id)) == 60
+
+
+@pytest.mark.parametrize("said", ["cannot exit pipeline mode while busy", "another command is"])
+def test_what_libpq_says_of_a_connection_is_no_answer_of_the_server(postgres_url, said):
+    """A connection that ends in the middle of a pipeline need not say that it is closed."""
+    link, used = Link(Server(postgres_url, "normal", 30, 30)), []
+
+    def work(connection):
+        used.append(connection)
+        if len(used) == 1:
+            raise psycopg.OperationalError(said)
+        return connection.execute("select 1").fetchone()
+
+    assert link.do(work) == (1,)
+    assert used[0] is not used[1]
+    assert used[0].closed
+    link.close()
 
 
 # -- a server that goes away ----------------------------------------------------------------------

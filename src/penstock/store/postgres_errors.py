@@ -55,8 +55,14 @@ def is_repeatable(error: Error) -> bool:
 
 
 def is_lost(error: Error) -> bool:
-    """Tell whether an error says that the connection is gone."""
-    return isinstance(error, _LOST)
+    """Tell whether an error says that the connection is gone, or of no use any more.
+
+    What the server did not say, libpq did: of a connection that ended in the middle of a pipeline
+    it may say no more than that it "cannot exit pipeline mode while busy".
+    """
+    if isinstance(error, _LOST):
+        return True
+    return isinstance(error, OperationalError) and error.sqlstate is None
 
 
 def is_lasting(error: Error) -> bool:
