@@ -349,6 +349,29 @@ def test_a_program_whose_output_is_taken_does_not_hide_the_display(at_terminal):
     assert "done" in terminal.lines()
 
 
+@pytest.mark.parametrize(("redirected", "is_drawn"), [("| cat", False), ("> printed", True)])
+def test_nothing_is_drawn_where_a_program_shows_what_is_printed(
+    write, penstock_home, redirected, is_drawn
+):
+    flows = textwrap.dedent(FLOWS) + textwrap.dedent("""
+        @flow
+        def shown():
+            print("printed")
+            until("go")
+            time.sleep(0.8)  # by then something would have been drawn
+    """)
+    write("flows.py", flows)
+    line = f"{sys.executable} -m penstock run flows.py --name live-run {redirected}"
+    with Terminal(["/bin/sh", "-c", line], columns=160) as terminal:
+        if is_drawn:
+            until_live(terminal)
+        else:
+            terminal.until("Beginning flow run")
+        go("go")
+        assert terminal.until_ended() == 0
+        assert (b"\x1b[J" in terminal.written) == is_drawn
+
+
 # -- what is asked there --------------------------------------------------------------------------
 
 

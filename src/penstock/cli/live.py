@@ -9,6 +9,7 @@ costs nothing more for it.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
@@ -78,9 +79,10 @@ def end_display() -> None:
 
 
 def _can_show(stream: Any) -> bool:
-    """Tell whether lines can be drawn anew on a stream."""
+    """Tell whether lines can be drawn anew on a stream, and nobody unknown writes there, too."""
     return (
         _is_terminal(stream)
+        and not _is_pipe(sys.stdout)
         and os.environ.get("TERM", "dumb") not in {"", "dumb"}
         and sys.platform != "win32"
     )
@@ -91,6 +93,15 @@ def _is_terminal(stream: Any) -> bool:
         return stream is not None and stream.isatty()
     except (AttributeError, OSError, ValueError):
         return False
+
+
+def _is_pipe(stream: Any) -> bool:
+    """Tell whether a stream leads to another program, which may well write to the terminal."""
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 @contextmanager
