@@ -11,6 +11,9 @@ import subprocess
 import termios
 
 import pytest
+import wcwidth
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.cli.live_lines import shown
 
@@ -155,6 +158,15 @@ def test_a_line_takes_no_more_columns_than_there_are():
     assert in_columns("日本語のタスク", 9) == "日本語..."
     assert in_columns("日本語のタスク", 8) == "日本..."
     assert in_columns("cafe\u0301", 4) == "cafe\u0301"
+
+
+@given(st.lists(st.text(), max_size=4), st.integers(0, 60), st.sampled_from(["utf-8", "ascii"]))
+def test_whatever_a_name_is_it_stays_in_its_line(texts, width, encoding):
+    line = shown([(text, "1") for text in texts], width, encoding)
+    assert wcwidth.wcswidth(line) in range(width + 1)
+    colored = shown([(text, "1") for text in texts], width, encoding, colors=True)
+    assert _COLORS.sub("", colored) == line
+    colored.encode(encoding)
 
 
 def test_what_a_terminal_lacks_is_escaped():

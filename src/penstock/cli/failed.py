@@ -28,6 +28,8 @@ _COMMONPLACE = re.compile(
     r"^((Task|Flow) run encountered an exception[.:]?|Error during execution of task:) "
 )
 
+_ALL_WELL = "All states completed."
+
 
 class Failure(NamedTuple):
     """A task run that went wrong."""
@@ -62,7 +64,8 @@ class Group:
 
 def told(message: str) -> str:
     """Give a state's message in one line, without what goes without saying."""
-    return _COMMONPLACE.sub("", visible_line(message))
+    line = _COMMONPLACE.sub("", visible_line(message))
+    return "" if line == _ALL_WELL else line
 
 
 def read_failures(store: Store, run_id: UUID, limit: int) -> list[Failure]:

@@ -204,10 +204,19 @@ def columns_of(text: str) -> int:
 
     columns = 0
     for character in text:
-        if character == _WIDENS or category(character) not in ("Mn", "Me", "Cf"):
-            columns += 2 if east_asian_width(character) in ("W", "F") else 1
+        kind = category(character)
+        if character == _WIDENS:
+            columns += 1
+        elif east_asian_width(character) in ("W", "F") or (
+            character >= _PICTURES and kind in ("So", "No")
+        ):
+            columns += 2
+        elif kind not in ("Mn", "Me"):
+            columns += 1
     return columns
 
 
+_PICTURES = "\u2600"
+"""From here on there are symbols that newer terminals show in two columns."""
 _WIDENS = "\ufe0f"
 """After a sign that may be shown as a picture: it is, and takes two columns."""

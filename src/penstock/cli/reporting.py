@@ -82,7 +82,8 @@ def report(store: Store, run: FlowRun, *, quiet: bool = False, began: float | No
         return
     name = "no state" if state is None else _painted(state.name, state.type)
     took = f" after {duration(run.run_time_s)}" if run.start_time is not None else ""
-    message = f": {told(state.message)}" if state is not None and state.message else ""
+    said = "" if state is None else told(state.message or "")
+    message = f": {said}" if said else ""
     rests = state is not None and (state.is_final() or state.is_paused() or state.is_scheduled())
     deed = "ended" if rests else "was left"
     write(f"{title_of_run(run)} of flow {run.flow_name!r} {deed} in state {name}{took}{message}\n")
