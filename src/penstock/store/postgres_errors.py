@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from psycopg import Error, InterfaceError, OperationalError, errors
 
 from penstock.exceptions import StoreError, StoreLocked, StoreUnreachable, StoreUnusable
@@ -46,6 +48,7 @@ _LASTING: tuple[tuple[str, str], ...] = (
     ('database "', "Create it with createdb, or check PENSTOCK_STORE_URL."),
     ("invalid ", "Check PENSTOCK_STORE_URL."),
 )
+_NUMBER_OF_ERROR = re.compile(r"\[Errno -?\d+\] ")
 _MISSING = ("does not exist", "is not permitted to log in")
 
 
@@ -120,5 +123,6 @@ def in_one_line(error: Error) -> str:
     """Give what the server said, without its line breaks."""
     # A question of the library's, such as whether the server is running, is a line of its own.
     lines = [line.strip() for line in str(error).splitlines() if not line.rstrip().endswith("?")]
-    text = " ".join(" ".join(lines).split()).removeprefix("connection failed: ")
+    text = _NUMBER_OF_ERROR.sub("", " ".join(" ".join(lines).split()))
+    text = text.removeprefix("connection failed: ")
     return text.removeprefix("connection is bad: ").rstrip(".?")
