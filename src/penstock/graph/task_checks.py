@@ -221,11 +221,12 @@ class TaskChecks(TaskSteps):
         over = {edge: upstream for edge, upstream in upstream_states.items() if edge.mapped}
         successful = {edge: each for edge, each in over.items() if each.is_successful()}
         if upstream_states and not successful:
-            problem = (
-                "No upstream states can be mapped over. Of what"
-                f" {self._described(over)} is mapped over, nothing was successful."
+            raise ENDRUN(
+                self._unmappable(
+                    "No upstream states can be mapped over.",
+                    ValueError(f"Of {self._described(over)} nothing was successful."),
+                )
             )
-            raise ENDRUN(Failed(message=problem))
         widths: list[int] = []
         for edge, upstream in successful.items():
             if isinstance(upstream, Mapped):
@@ -235,11 +236,15 @@ class TaskChecks(TaskSteps):
             width = length_of(value)
             if width is None:
                 problem = (
-                    "At least one upstream state has an unmappable result. Of"
-                    f" {self._described({edge: upstream})} it is a {type(value).__name__}: give"
-                    " something with elements by their places, as a list, or mark it `unmapped`."
+                    f"That of {self._described({edge: upstream})} is a {type(value).__name__}:"
+                    " give something with elements by their places, as a list, or mark it"
+                    " `unmapped`."
                 )
-                raise ENDRUN(Failed(message=problem))
+                raise ENDRUN(
+                    self._unmappable(
+                        "At least one upstream state has an unmappable result.", TypeError(problem)
+                    )
+                )
             widths.append(width)
         raise ENDRUN(
             Mapped(
@@ -256,6 +261,14 @@ class TaskChecks(TaskSteps):
             for edge in upstream_states
         )
         return f"{' and '.join(names) or 'nothing'}, over which task {self.task.name!r} is mapped,"
+
+    def _unmappable(self, message: str, error: Exception) -> Failed:
+        """Give the state of a task that cannot be mapped: a fixed message, and what is wrong.
+
+        Programs compare the message; people find the task and the edge in the log and the result.
+        """
+        self.logger.error("Task %r: %s %s", self.task.name, message, error)
+        return Failed(message=message, result=error)
 
     def set_task_run_name(self, task_inputs: Inputs) -> None:
         """Put the task run's name into the context, if the task has a `task_run_name`.
