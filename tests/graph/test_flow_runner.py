@@ -148,15 +148,18 @@ def test_initialize_run_fills_the_context():
         inc(q)
     given = {"parameters": {"p": 5, "other": 6}}
     filled = dict(given)
-    state, states, contexts = FlowRunner(flow).initialize_run(
+    begun = FlowRunner(flow).initialize_run(
         Submitted(state=Queued(state=Retrying(run_count=2))),
         {},
         filled,
         {made: {"mine": 1}},
         {"q": 7},
     )
+    state, states, known, contexts = begun
     assert isinstance(state, Retrying)
     assert states == {}
+    assert known is filled
+    assert begun == (begun.state, begun.task_states, begun.context, begun.task_contexts)
     assert filled["parameters"] == {"p": 5, "q": 7, "other": 6}
     assert given == {"parameters": {"p": 5, "other": 6}}, "what the caller gave is not changed"
     assert filled["flow_name"] == "filled"

@@ -164,9 +164,9 @@ def test_a_runner_keeps_the_context_in_which_it_was_made():
     ids=repr,
 )
 def test_what_a_run_begins_with(given, kind):
-    state, known = Runner().initialize_run(given, {"x": 1})
-    assert type(state) is kind
-    assert known == {"x": 1}
+    begun = Runner().initialize_run(given, {"x": 1})
+    assert type(begun.state) is kind
+    assert begun.context == {"x": 1}
 
 
 # -- handlers -------------------------------------------------------------------------------------

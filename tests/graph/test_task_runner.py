@@ -190,11 +190,22 @@ def test_a_resume_of_the_caller_stays():
     assert known["resume"] is True
 
 
+def test_the_ambient_context_can_be_what_a_run_begins_with():
+    with context() as ambient:
+        begun = TaskRunner(Task(name="t")).initialize_run(Retrying(run_count=2), ambient)
+
+        assert begun.context.task_run_count == 3
+        assert begun.context.task_name == "t"
+        assert "resume" not in begun.context
+
+
 def test_what_a_run_knows_of_its_task():
     named = Task(name="t", tags=["a", "b"])
-    state, known = TaskRunner(named).initialize_run(state=None, context={})
+    begun = TaskRunner(named).initialize_run(state=None, context={})
+    known = begun.context
 
-    assert type(state) is Pending
+    assert begun == (begun.state, known)
+    assert type(begun.state) is Pending
     assert known["task_name"] == "t"
     assert known["task_tags"] == {"a", "b"}
     assert known["logger"] is named.logger

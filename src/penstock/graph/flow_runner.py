@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from penstock import clock
 from penstock.engine.bursts import BURST, Burst
@@ -34,6 +34,15 @@ if TYPE_CHECKING:
     from penstock.task_runners import BaseTaskRunner
 
 _logger = logging.getLogger("penstock.graph.FlowRunner")
+
+
+class BegunFlow(NamedTuple):
+    """What a flow's run begins with (`FlowRunner.initialize_run`)."""
+
+    state: State
+    task_states: dict[Task, State]
+    context: dict[str, Any]
+    task_contexts: dict[Task, dict[str, Any]]
 
 
 class FlowRunner(Runner):
@@ -114,7 +123,7 @@ class FlowRunner(Runner):
         run_context = {**ambient.copy(), **(context or {})}
         former = state or Pending()
         try:
-            former, states, contexts = self.initialize_run(
+            former, states, run_context, contexts = self.initialize_run(
                 state, dict(task_states or {}), run_context, dict(task_contexts or {}), parameters
             )
             with ambient(run_context):
@@ -155,7 +164,7 @@ class FlowRunner(Runner):
         context: dict[str, Any],
         task_contexts: dict[Task, Any],
         parameters: Mapping[str, Any] | None = None,
-    ) -> tuple[State, dict[Task, State], dict[Task, dict[str, Any]]]:
+    ) -> BegunFlow:
         """Fill the run's context: parameters, names, dates (section 6.1).
 
         Parameters:
@@ -166,7 +175,8 @@ class FlowRunner(Runner):
             parameters: values of parameters; they win over those of the context and defaults.
 
         Returns:
-            The state without what it was wrapped in, the states and the contexts of tasks.
+            The state without what it was wrapped in, the states of tasks, the run's context, and
+            the contexts of tasks.
         """
         given = context["parameters"] = dict(context.get("parameters") or {})
         for parameter in self.flow.parameters():
@@ -182,8 +192,8 @@ class FlowRunner(Runner):
         }
         for task, more in task_contexts.items():
             contexts[task] = {**contexts.get(task, {}), **more}
-        made, _context = super().initialize_run(state, context)
-        return made, task_states, contexts
+        made, context = super().initialize_run(state, context)
+        return BegunFlow(made, task_states, context, contexts)
 
     @call_state_handlers
     def check_flow_is_pending_or_running(self, state: State) -> State:

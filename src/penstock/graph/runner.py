@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from penstock import clock
 from penstock.graph.ambient import context
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from penstock.task_runners.waiting import Gate
 
-__all__ = ["ENDRUN", "Runner", "call_state_handlers"]
+__all__ = ["ENDRUN", "Begun", "Runner", "call_state_handlers"]
 
 T = TypeVar("T")
 Step = TypeVar("Step", bound="Callable[..., State]")
@@ -72,6 +72,18 @@ def call_state_handlers(method: Step) -> Step:
     return step  # pyright: ignore[reportReturnType] - of the same signature
 
 
+class Begun(NamedTuple):
+    """What a run begins with (`initialize_run`).
+
+    Attributes:
+        state: The state, without what it was wrapped in.
+        context: What the run finds in `penstock.graph.context`.
+    """
+
+    state: State
+    context: dict[str, Any]
+
+
 class Runner:
     """The base of `FlowRunner` and `TaskRunner`.
 
@@ -108,9 +120,7 @@ class Runner:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
-    def initialize_run(
-        self, state: State | None, context: dict[str, Any]
-    ) -> tuple[State, dict[str, Any]]:
+    def initialize_run(self, state: State | None, context: dict[str, Any]) -> Begun:
         """Give the state and the context that a run begins with.
 
         Args:
@@ -123,7 +133,7 @@ class Runner:
         begun: Any = state
         while begun is not None and begun.is_meta_state():
             begun = begun.state
-        return Pending() if begun is None else begun, context
+        return Begun(Pending() if begun is None else begun, context)
 
     def call_runner_target_handlers(
         self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock import clock
 from penstock.graph.ambient import context as live
-from penstock.graph.runner import ENDRUN, hold_interruptions
+from penstock.graph.runner import ENDRUN, Begun, hold_interruptions
 from penstock.graph.signals import PrefectStateSignal
 from penstock.graph.state import (
     Failed,
@@ -275,9 +275,7 @@ class TaskRunner(TaskChecks, TaskExecution):
             self.note(final)
         return Checked(final, None)
 
-    def initialize_run(
-        self, state: State | None, context: dict[str, Any]
-    ) -> tuple[State, dict[str, Any]]:
+    def initialize_run(self, state: State | None, context: dict[str, Any]) -> Begun:
         """Give the state and the context that a run begins with.
 
         Args:
@@ -315,7 +313,7 @@ class TaskRunner(TaskChecks, TaskExecution):
         context["logger"] = self._logger_for(context)
         if task.target:
             self.result.location = task.target
-        return state, context
+        return Begun(state, context)
 
     def _logger_for(self, context: dict[str, Any]) -> logging.Logger:
         """Give the task's logger; for a child one of its own name."""
