@@ -15,39 +15,9 @@ from penstock.testing import crash_sweep, fault_sweep, stall_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from uuid import UUID
-
-    from penstock.graph.state import State
 
 calls: Counter[str] = Counter()
 """How often each function was called since the process began."""
-
-
-class Swept:
-    """A graph as the sweeps call it: its answer is what became of each task."""
-
-    def __init__(self, flow: Flow) -> None:
-        self.flow = flow
-        self.name = flow.name
-
-    def __call__(self, **parameters: Any) -> list[Any]:
-        """Run it."""
-        return answer(self.flow.run(parameters))
-
-    def resume(self, flow_run_id: UUID) -> list[Any]:
-        """Go on with a run of it."""
-        return answer(self.flow.resume(flow_run_id))
-
-
-def answer(state: State) -> list[Any]:
-    tasks = [[one.name, type(done).__name__, value(done)] for one, done in state.result.items()]
-    return [type(state).__name__, tasks]
-
-
-def value(state: State) -> Any:
-    if state.is_mapped():
-        return [[type(child).__name__, value(child)] for child in state.map_states]
-    return None if isinstance(state.result, BaseException) else state.result
 
 
 # -- graphs ---------------------------------------------------------------------------------------
@@ -157,9 +127,7 @@ EXECUTORS: list[Callable[[], Any]] = [
 @pytest.mark.parametrize("executor", EXECUTORS, ids=["one by one", "threads"])
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_a_graph_goes_on_after_a_crash_at_any_effect(graph, executor):
-    swept = Swept(graph(executor()))
-
-    sweep = crash_sweep(swept, seed=1, before_each=calls.clear)
+    sweep = crash_sweep(graph(executor()), seed=1, before_each=calls.clear)
 
     sweep.check()
     assert len(sweep.points) > 8
@@ -167,20 +135,16 @@ def test_a_graph_goes_on_after_a_crash_at_any_effect(graph, executor):
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_a_graph_goes_on_after_several_crashes(graph):
-    swept = Swept(graph(LocalDaskExecutor(num_workers=2)))
-
-    crash_sweep(swept, seed=2, deaths=3, before_each=calls.clear).check()
+    crash_sweep(
+        graph(LocalDaskExecutor(num_workers=2)), seed=2, deaths=3, before_each=calls.clear
+    ).check()
 
 
 @pytest.mark.parametrize("graph", [maps, branches, turns])
 def test_a_process_that_stood_still_writes_nothing_more(graph):
-    swept = Swept(graph(LocalDaskExecutor(num_workers=2)))
-
-    stall_sweep(swept, seed=3, before_each=calls.clear).check()
+    stall_sweep(graph(LocalDaskExecutor(num_workers=2)), seed=3, before_each=calls.clear).check()
 
 
 @pytest.mark.parametrize("graph", [maps, branches, retries])
 def test_a_graph_goes_on_after_its_store_failed(graph):
-    swept = Swept(graph(LocalExecutor()))
-
-    fault_sweep(swept, seed=4, before_each=calls.clear).check()
+    fault_sweep(graph(LocalExecutor()), seed=4, before_each=calls.clear).check()

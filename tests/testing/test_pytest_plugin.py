@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,7 +11,8 @@ import time
 
 import pytest
 
-from penstock import flow, task
+from penstock import flow, pause_flow_run, suspend_flow_run, task
+from penstock.graph import Flow, Parameter, unmapped
 from penstock.testing.proving import CrashSweep
 
 calls = {"n": 0}
@@ -49,6 +51,13 @@ async def achain(start):
 
 
 @flow
+def leaving():
+    first = add(1, 1)
+    suspend_flow_run(timeout=60)
+    return add(first, 1)
+
+
+@flow
 def parent(limit):
     return chain(limit) + sum(f.result() for f in add.map([1, 2], 3))
 
@@ -74,12 +83,15 @@ def test_a_flow_whose_answer_depends_on_what_is_outside_is_found():
     def counting():
         return next_number()
 
-    with pytest.raises(AssertionError, match=r"point 0 \(before .*counting.*: 2 for 1"):
+    with pytest.raises(AssertionError, match="was not: 2 instead of 1") as found:
         CrashSweep()(counting)
+    report = str(found.value)
+    assert "stopped at point 0 (before Read of counting on main#0)" in report
+    assert "What to do:\n  - A task that had begun" in report
 
 
 def test_a_task_that_runs_twice_for_want_of_its_result_is_found_and_may_be_allowed():
-    @task(persist_result=False, cache_result_in_memory=False)
+    @task(persist_result=False)
     def forgetful():
         return bytes(200_000)
 
@@ -87,9 +99,137 @@ def test_a_task_that_runs_twice_for_want_of_its_result_is_found_and_may_be_allow
     def forgetting():
         return add(len(forgetful()), 1)
 
-    with pytest.raises(AssertionError, match=r"result was not recorded.*forgetful"):
+    with pytest.raises(AssertionError, match=r"result was not recorded.*'forgetful-0'"):
         CrashSweep()(forgetting)
     assert CrashSweep().with_options(every_task=False)(forgetting).failures == []
+
+
+def test_a_task_that_is_given_something_else_is_found_with_what_differs():
+    @flow
+    def fresh():
+        calls["n"] += 1
+        add(add(1, 2), calls["n"])
+
+    with pytest.raises(AssertionError) as found:
+        CrashSweep()(fresh)
+    assert re.search(
+        r"the inputs it had: task run 'add-1': its input 'other' was (\d+), and is (?!\1)\d+\n"
+        r"    seen in process 1, stopped at point \d+ \(after Commit of add-1 \(Completed\)",
+        str(found.value),
+    )
+    assert "Take that in a task, whose result is recorded" in str(found.value)
+
+
+def test_code_that_takes_another_way_after_a_crash_is_found():
+    @task
+    def subtract(one, other):
+        return one - other
+
+    @flow
+    def wavering():
+        calls["n"] += 1
+        return (add if calls["n"] % 2 else subtract)(3, 0)
+
+    with pytest.raises(
+        AssertionError, match=r"task run '(add|subtract)-0' was not called any more"
+    ):
+        CrashSweep()(wavering)
+
+
+def test_a_task_that_changes_what_it_is_given_is_found():
+    @task
+    def make():
+        return [0]
+
+    @task
+    def extend(numbers):
+        numbers.append(1)
+
+    @flow
+    def changing():
+        made = make()
+        extend(made)
+        return add(made, [2])
+
+    with pytest.raises(AssertionError) as found:
+        CrashSweep()(changing)
+    assert "[0, 2] instead of [0, 1, 2]" in str(found.value)
+    assert "task run 'add-0': its input 'one' was [0, 1], and is [0]" in str(found.value)
+    assert "have it return a changed copy" in str(found.value)
+
+
+def test_a_flow_that_fails_anyway_is_said_and_may_be_meant():
+    @flow
+    def failing():
+        add(1, 2)
+        raise ValueError("it must be")
+
+    with pytest.raises(AssertionError, match=r"fails when nothing disturbs it.*it must be"):
+        CrashSweep()(failing)
+    assert CrashSweep().with_options(may_fail=True)(failing).stops > 10
+
+
+# -- flows that rest, and graphs ------------------------------------------------------------------
+
+
+def test_whoever_is_to_resume_a_flow_does_so_at_once():
+    @flow
+    def pausing():
+        first = add(1, 1)
+        pause_flow_run(timeout=60)
+        return add(first, 1)
+
+    @flow
+    def outer():
+        return add(pausing(), 1)
+
+    sweep = CrashSweep()(outer)
+
+    assert sweep.answer == "4"
+    assert any("(Paused)" in point for point in sweep.points)
+
+
+def test_a_flow_that_leaves_its_process_is_crashed_before_and_after():
+    sweep = CrashSweep()(leaving)
+
+    assert sweep.answer == "3"
+    assert [point for point in sweep.points if "add-1" in point]
+    assert sweep.stops == len(sweep.points)
+
+
+def test_a_flow_that_waits_for_input_is_given_it():
+    @flow
+    def asking():
+        return add(pause_flow_run(wait_for_input=int), 1)
+
+    assert CrashSweep().with_options(run_input={"value": 41})(asking).answer == "42"
+
+
+def test_a_graph_is_swept_as_a_flow_is():
+    with Flow("summing") as summing:
+        number = Parameter("number", default=1)
+        add.map([1, 2], other=unmapped(add(number, 1)))
+
+    sweep = CrashSweep(limit=30)(summing, number=3)
+
+    assert "[5, 6]" in sweep.answer.replace("['Success', 5], ['Success', 6]", "[5, 6]")
+    assert sweep.stops == 30
+    with pytest.raises(TypeError, match="parameters of the graph 'summing' by name"):
+        CrashSweep()(summing, 3)
+    with pytest.raises(ValueError, match="nummer"):
+        CrashSweep()(summing, nummer=3)
+
+
+def test_a_graph_that_fails_anyway_is_said():
+    @task
+    def breaks():
+        raise ValueError("it must be")
+
+    with Flow("breaking") as breaking:
+        breaks()
+
+    with pytest.raises(AssertionError, match="'breaking' fails when nothing disturbs it"):
+        CrashSweep()(breaking)
 
 
 def test_what_cannot_be_swept_is_said():

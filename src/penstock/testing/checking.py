@@ -18,8 +18,10 @@ from penstock.rules import has_stored_result, validate
 from penstock.states import State
 from penstock.store.encoding import flow_run_from_row, task_run_from_row
 from penstock.store.statements import FLOW_RUN_COLUMNS, READ_TASK_RUN_BY_KEY
+from penstock.testing.wording import differences_in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from penstock.engine.effects import Commit
@@ -39,6 +41,7 @@ WITHOUT_RESULT = (
     "What is recorded Completed is not executed again; its result was not recorded, which"
     " persist_result=True does"
 )
+NOT_REACHED = "What is recorded Completed is reached again"
 OTHER_INPUTS = "What is recorded Completed is reached again with the inputs it had"
 COMMITTED_FIRST = "A value is committed before it is handed over"
 LEGAL = "Every history is legal"
@@ -52,11 +55,15 @@ Place = tuple[tuple[str, str], ...]
 
 
 class Violation(NamedTuple):
-    """A promise that was not kept, and in which process of the simulation."""
+    """A promise that was not kept, and in which process of the simulation.
+
+    `about` is what is common to those that were seen at several points, and differ in values.
+    """
 
     promise: str
     process: int
     what: str
+    about: str = ""
 
     def __str__(self) -> str:
         """Give it in a line."""
@@ -68,6 +75,7 @@ class _Execution(NamedTuple):
     flow_run_id: UUID | None
     key: tuple[str, str]
     fingerprint: bytes | None
+    inputs: Mapping[str, Any]
 
 
 class _Snapshot(NamedTuple):
@@ -92,6 +100,8 @@ class Recorder:
         self._store = store
         self._executions: list[_Execution] = []
         self._snapshots: list[_Snapshot] = []
+        self._began: set[int] = set()
+        self._reached: set[tuple[int, tuple[str, str]]] = set()
         self._tokens: dict[Fence, int] = {}
         self.late: set[int] = set()
         self.needs_results = True
@@ -100,19 +110,31 @@ class Recorder:
     def _note(self, promise: str, process: int, what: str) -> None:
         self.violations.append(Violation(promise, process, what))
 
-    def note(self, promise: str, what: str) -> None:
+    def note(self, promise: str, what: str, about: str = "") -> None:
         """Add what was seen from outside, of the process that lived last."""
-        self._note(promise, len(self._snapshots) - 1, what)
+        self.violations.append(Violation(promise, len(self._snapshots) - 1, what, about))
 
     def newest_root(self) -> UUID | None:
         """Give the newest flow run that is no subflow run; none if there is none."""
         roots = [run.id for run in self._flow_runs() if run.parent_task_run_id is None]
         return roots[-1] if roots else None
 
+    def flow_run_names(self) -> list[tuple[str, UUID]]:
+        """Give each flow run's name and id."""
+        return [(run.name, run.id) for run in self._flow_runs()]
+
     # -- as it happens ------------------------------------------------------------------------
 
-    def executes(self, process: int, call: AnyCall) -> None:
-        """Note that the function of a run is about to be called; it must not be completed."""
+    def executes(
+        self, process: int, call: AnyCall, inputs: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """Note that the function of a run is about to be called; it must not be completed.
+
+        Parameters:
+            process: the number of the process.
+            call: the call of the run.
+            inputs: gives what is told of its inputs.
+        """
         if call is None or call.run is None or process in self.late:
             return
         if not isinstance(call, FlowCall):
@@ -120,20 +142,20 @@ class Recorder:
         elif call.dummy is not None:
             run, name = call.dummy, call.dummy.name
         else:
+            self._began.add(process)
             recorded = self._store.read_flow_run(call.run.id)
             if self._is_done(recorded):
                 self._note(EXECUTED_AGAIN, process, f"flow {call.flow.name}")
             return
         key = (run.task_key, run.dynamic_key)
-        execution = _Execution(process, run.flow_run_id, key, run.fingerprint)
+        execution = _Execution(process, run.flow_run_id, key, run.fingerprint, inputs())
         self._executions.append(execution)
         if run.flow_run_id is None:
             return
         rows = self._store.read(READ_TASK_RUN_BY_KEY, (run.flow_run_id.bytes, *key))
         for former in map(task_run_from_row, rows):
             if self._is_done(former):
-                promise = self._again(former, run.fingerprint)
-                self._note(promise, process, f"{name} {key}")
+                self._note_again(execution, former, name)
 
     def committed(self, process: int, effect: Commit) -> None:
         """Note who has written with which token."""
@@ -150,6 +172,8 @@ class Recorder:
         if call is None or not isinstance(value, State) or not value.is_final():
             return
         assert call.run is not None
+        if not isinstance(call, FlowCall):
+            self._reached.add((process, (call.run.task_key, call.run.dynamic_key)))
         if value.is_crashed() and process in self.late:
             return
         run_id = call.run.id
@@ -202,8 +226,7 @@ class Recorder:
         # A subflow that has failed begins anew, as another run, and so does what it has called.
         begins_anew = any(place[:length] in now.failed for length in range(2, len(place)))
         if done is not None and (done.flow_run_id == execution.flow_run_id or not begins_anew):
-            promise = self._again(done, execution.fingerprint)
-            self._note(promise, execution.process, f"{done.name} {place}")
+            self._note_again(execution, done, done.name)
 
     def finish(self) -> None:
         """Make sure that every history is legal, and every run over."""
@@ -217,17 +240,46 @@ class Recorder:
             if state is None or not (state.is_final() or state.name == "NotReady"):
                 self._note(ALL_FINAL, last, f"{run.name} was left in {state}")
 
+    def check_reached(self) -> None:
+        """Make sure that the flow's code has called all that it had called before the crash.
+
+        Of what tasks and subflows call nothing is said: they may have been taken from the record.
+        """
+        last, root = len(self._snapshots) - 1, self.newest_root()
+        if last < 1 or last not in self._began:
+            return  # the flow's code has not been executed again
+        for place, run in self._snapshots[-2].completed.items():
+            key = place[-1]
+            is_called_by_root = run.flow_run_id == root and "@" not in key[1]
+            is_task = all(state.state_details.child_flow_run_id is None for state in run.history)
+            if is_called_by_root and is_task and (last, key) not in self._reached:
+                what = f"task run {run.name!r} was not called any more"
+                self._note(NOT_REACHED, last, what)
+
     def _is_done(self, run: Run) -> bool:
         state = run.state
         if state is None or not state.is_completed():
             return False
-        return not self.needs_results or has_stored_result(state)
+        # The parent of mapped tasks in a graph has no result of its own, and expands anew.
+        return has_stored_result(state) or not (self.needs_results or state.name == "Mapped")
 
-    def _again(self, former: TaskRun, fingerprint: bytes | None) -> str:
-        if not have_same_inputs(former.fingerprint, fingerprint):
-            return OTHER_INPUTS
+    def _note_again(self, execution: _Execution, former: TaskRun, name: str) -> None:
+        """Note that what had completed is executed, and which of its inputs differs."""
         assert former.state is not None
-        return EXECUTED_AGAIN if has_stored_result(former.state) else WITHOUT_RESULT
+        what = f"task run {name!r}"
+        if not have_same_inputs(former.fingerprint, execution.fingerprint):
+            promise = OTHER_INPUTS
+            first = next(
+                each
+                for each in self._executions
+                if (each.flow_run_id, each.key) == (former.flow_run_id, execution.key)
+            )
+            what += differences_in_words(first.inputs, execution.inputs)
+        else:
+            promise = EXECUTED_AGAIN if has_stored_result(former.state) else WITHOUT_RESULT
+        violation = Violation(promise, execution.process, what, about=name)
+        if violation not in self.violations:  # it is seen when it begins, and when all is over
+            self.violations.append(violation)
 
     def _flow_runs(self) -> list[FlowRun]:
         rows = self._store.read(READ_FLOW_RUNS)

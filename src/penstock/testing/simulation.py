@@ -17,12 +17,13 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from penstock import clock, ids, world
+from penstock.client import get_client
 from penstock.engine import heartbeat as heartbeat_room
 from penstock.engine import watching as watching_room
 from penstock.engine.drivers.simulated import Ended, observed
 from penstock.engine.effects import Commit, Invoke
 from penstock.engine.flow_transitions import FlowCall
-from penstock.exceptions import StoreLocked
+from penstock.exceptions import NotPausedError, StoreLocked
 from penstock.logging import buffer as buffer_room
 from penstock.settings import PENSTOCK_STORE_URL, Setting, get_current_settings
 from penstock.settings.model import set_settings_in_force
@@ -34,6 +35,7 @@ from penstock.task_runners import timers as timers_room
 from penstock.testing.checking import Recorder, Violation
 from penstock.testing.scheduling import Clock, Scheduler
 from penstock.testing.substitutes import EventLoop, Pool, Timers
+from penstock.testing.wording import inputs_in_words
 
 if TYPE_CHECKING:
     from _thread import LockType
@@ -118,8 +120,35 @@ class Simulation:
         url = f"sqlite:///{store}"
         self._settings = {**(settings or {}), PENSTOCK_STORE_URL: url}
         self._processes: list[Process] = []
+        self.resumes = False
+        self.run_input: Mapping[str, Any] | None = None
         self.reader = Store(url)
         self.recorder = Recorder(self.reader)
+
+    def resume_paused(self, run_input: Mapping[str, Any] | None = None) -> None:
+        """Have somebody resume each run that is paused or suspended, as soon as it is."""
+        self.resumes = True
+        self.run_input = run_input
+
+    def rests(self) -> bool:
+        """Tell whether the newest run has left its process to be resumed."""
+        state = self._root_state()
+        return state is not None and (state.is_paused() or state.is_scheduled())
+
+    def has_failed(self) -> bool:
+        """Tell whether the newest run has come to a bad end."""
+        state = self._root_state()
+        return state is not None and (state.is_failed() or state.is_crashed())
+
+    def _root_state(self) -> State | None:
+        run_id = self.flow_run_id
+        return None if run_id is None else self.reader.read_flow_run(run_id).state
+
+    def without_names(self, text: str) -> str:
+        """Replace the names and ids of flow runs, which are others in each simulation."""
+        for name, run_id in self.recorder.flow_run_names():
+            text = text.replace(name, "<name>").replace(str(run_id), "<id>")
+        return text
 
     def close(self) -> None:
         """Close the store that the simulation reads from."""
@@ -166,7 +195,13 @@ class Simulation:
         """Go on with a flow run, the newest by default, in a new process."""
         run_id = flow_run_id or self.flow_run_id
         assert run_id is not None
-        return self._live(flow, lambda: flow.resume(run_id), _Troubles(die_at))
+
+        def call() -> Any:
+            if self.resumes:
+                let_go(run_id, self.run_input)
+            return flow.resume(run_id)
+
+        return self._live(flow, call, _Troubles(die_at))
 
     def _live(self, flow: Any, call: Callable[[], Any], troubles: _Troubles) -> Life:
         process = Process(self, len(self._processes), troubles)
@@ -309,7 +344,7 @@ class Process:
         """Die here, let the effect fail, or note what is about to be done."""
         point = self._pass(f"before {_in_words(call, effect)}")
         if type(effect) is Invoke:
-            self._recorder.executes(self.number, call)
+            self._recorder.executes(self.number, call, lambda: inputs_in_words(effect.call))
         if type(effect) is Commit and point == self._troubles.fail_at:
             return StoreLocked("The store could not be written. The simulation wants it so.")
         return None
@@ -318,7 +353,15 @@ class Process:
         """Note what was done, or die before the run is told."""
         if type(effect) is Commit and self._scheduler.ending is None:
             self._recorder.committed(self.number, effect)
+            if self._simulation.resumes and isinstance(call, FlowCall):
+                self._resume_paused(call)
         self._pass(f"after {_in_words(call, effect)}")
+
+    def _resume_paused(self, call: FlowCall) -> None:
+        state, run_id = call.run.state, call.run.id
+        if state is not None and state.is_paused():
+            run_input = self._simulation.run_input
+            self._scheduler.start(lambda: let_go(run_id, run_input), "somebody")
 
     def over(self, call: Any, value: Any) -> None:
         """Look whether what the caller is about to be given is recorded."""
@@ -343,6 +386,12 @@ class Process:
         # Whatever still runs while it is taken down finds no store to write to.
         reset_store(at_once=True)
         self._scheduler.check()
+
+
+def let_go(flow_run_id: UUID, run_input: Mapping[str, Any] | None) -> None:
+    """Resume a run as another program would; one that is not paused is left as it is."""
+    with contextlib.suppress(NotPausedError):
+        get_client(sync_client=True).resume_flow_run(flow_run_id, run_input)
 
 
 def _plain(value: Any) -> Any:

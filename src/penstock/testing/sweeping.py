@@ -9,9 +9,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from penstock.exceptions import Abort, RunOwnedElsewhere
+from penstock.flows import Flow
 from penstock.settings import PENSTOCK_LEASE_TTL_S
 from penstock.store import Store
 from penstock.testing.checking import ONE_OWNER, SAME_ANSWER, Violation
+from penstock.testing.graphs import swept
+from penstock.testing.reporting import Sweep
 from penstock.testing.scheduling import Stuck
 from penstock.testing.simulation import Life, Simulation
 
@@ -22,43 +25,10 @@ if TYPE_CHECKING:
 PROCESSES_LIMIT = 5
 """So many processes may follow a death; the last of them must finish the run."""
 
-FAILURES_SHOWN = 5
-"""So many points, and so many violations at each, are told in words."""
+RESTS_LIMIT = 20
+"""So often a run may leave its process to be resumed, as one that is suspended does."""
 
 HANGS = "A run comes to its end"
-
-
-class Sweep:
-    """What a crash sweep has found.
-
-    `points` are the places where the process was stopped, in words; `failures` says for each point
-    where a promise was not kept what was seen there.
-    """
-
-    def __init__(self, flow_name: str, seed: int) -> None:
-        self.flow_name = flow_name
-        self.seed = seed
-        self.points: list[str] = []
-        self.stops = 0
-        self.failures: list[tuple[int | None, list[Violation]]] = []
-
-    def check(self) -> None:
-        """Raise, and say how to see it again, if a promise was not kept."""
-        if self.failures:
-            raise AssertionError(str(self))
-
-    def __str__(self) -> str:
-        """Give what was found, each with the seed and the point that show it again."""
-        head = (
-            f"Flow {self.flow_name!r}, seed {self.seed}: stopped {self.stops} times"
-            f" ({len(self.points)} points),"
-            f" {len(self.failures)} with a promise not kept."
-        )
-        lines = [head]
-        for point, violations in self.failures[:FAILURES_SHOWN]:
-            where = "undisturbed" if point is None else f"point {point} ({self.points[point]})"
-            lines += [f"  {where}: {violation}" for violation in violations[:FAILURES_SHOWN]]
-        return "\n".join(lines)
 
 
 def crash_sweep(  # noqa: PLR0913 - all but two are options of the sweep
@@ -72,14 +42,17 @@ def crash_sweep(  # noqa: PLR0913 - all but two are options of the sweep
     only: int | None = None,
     limit: int | None = None,
     every_task: bool = False,
+    run_input: Mapping[str, Any] | None = None,
 ) -> Sweep:
     """Let a process die at every effect of a flow in turn, resume it, and check what is promised.
 
     The flow is run once undisturbed. Then, for each point before and after an effect, it is run
-    on a fresh store until it dies there, and resumed in new processes until it has finished.
+    on a fresh store until it dies there, and resumed in new processes until it has finished. Where
+    it is paused or suspended, somebody resumes it at once.
 
     Parameters:
-        flow: the flow; what its functions give should depend on nothing but their arguments.
+        flow: the flow, of a decorated function or a graph; what its functions give should depend
+            on nothing but their arguments.
         parameters: what it is called with, by name.
         seed: what decides the order of things.
         deaths: how many processes die, one after the other; after the first, at points that the
@@ -91,6 +64,7 @@ def crash_sweep(  # noqa: PLR0913 - all but two are options of the sweep
         limit: the most points to die at; where there are more, the seed chooses.
         every_task: object to a task, too, that is executed again because its result was not
             recorded.
+        run_input: what each pause is given that waits for input, by field.
 
     Returns:
         What was found; `check()` raises if a promise was not kept.
@@ -100,6 +74,7 @@ def crash_sweep(  # noqa: PLR0913 - all but two are options of the sweep
     """
     trial = _Trial(flow, parameters, seed, before_each, one_host=one_host)
     trial.limit, trial.every_task = limit, every_task
+    trial.resumes, trial.run_input = True, run_input
     return trial.sweep(lambda simulation, point: trial.die_at(simulation, point, deaths), only)
 
 
@@ -149,15 +124,18 @@ class _Trial:
         *,
         one_host: bool,
     ) -> None:
-        self._flow = flow
+        self._flow = swept(flow)
         self._parameters = parameters
         self._seed = seed
         self._before_each = before_each
         self._one_host = one_host
         self._answer = ""
+        self._failed = False
         self._points: list[str] = []
         self.limit: int | None = None
         self.every_task = False
+        self.resumes = False
+        self.run_input: Mapping[str, Any] | None = None
 
     def _chosen(self, only: int | None) -> Sequence[int]:
         """Give the points to stop at, in order."""
@@ -177,7 +155,7 @@ class _Trial:
             violations = self._judged(empty, self._undisturbed)
             if violations:
                 sweep.failures.append((None, violations))
-            sweep.points = self._points
+            sweep.points, sweep.answer, sweep.failed = self._points, self._answer, self._failed
             if only is not None and not 0 <= only < len(self._points):
                 message = (
                     f"There is no point {only}: the run has points 0 to {len(self._points) - 1}."
@@ -200,10 +178,17 @@ class _Trial:
             self._before_each()
         simulation = Simulation(self._seed, path, one_host=self._one_host)
         simulation.recorder.needs_results = not self.every_task
+        if self.resumes:
+            simulation.resume_paused(self.run_input)
         try:
             life = work(simulation)
-            if life is not None and life.answer() != self._answer:
-                simulation.recorder.note(SAME_ANSWER, f"{life.answer()} for {self._answer}")
+            if life is not None:
+                answer = simulation.without_names(life.answer())
+                if answer != self._answer:
+                    what = f"{answer} instead of {self._answer}"
+                    simulation.recorder.note(SAME_ANSWER, what, about="answer")
+                if life.error is None and isinstance(self._flow, Flow):
+                    simulation.recorder.check_reached()
             simulation.recorder.finish()
         except Stuck as stuck:
             simulation.recorder.note(HANGS, str(stuck))
@@ -213,24 +198,47 @@ class _Trial:
 
     def _undisturbed(self, simulation: Simulation) -> Life:
         life = simulation.run(self._flow, self._parameters)
-        self._answer, self._points = life.answer(), life.points
+        if life.error is not None and not life.points:
+            raise life.error  # it was not even begun: there is nothing to stop
+        points = life.points
+        for _ in range(RESTS_LIMIT):
+            if not self._rests(simulation):
+                break
+            life = simulation.resume(self._flow)
+            points = [*points, *life.points]
+        self._answer, self._points = simulation.without_names(life.answer()), points
+        self._failed = simulation.has_failed()
         return life
+
+    def _rests(self, simulation: Simulation) -> bool:
+        return self.resumes and simulation.rests()
 
     def die_at(self, simulation: Simulation, point: int, deaths: int) -> Life:
         """Let the process die at a point, and others after it, until one comes to the end."""
         random = Random(f"{self._seed}/{point}")
-        life = simulation.run(self._flow, self._parameters, die_at=point)
-        if not life.died:
-            simulation.recorder.note(SAME_ANSWER, f"the run was over before point {point}")
-        for number in range(1, PROCESSES_LIMIT):
-            if not life.died:
+        died, lives, die_at = 0, 0, point
+        life = simulation.run(self._flow, self._parameters, die_at=die_at)
+        while lives < PROCESSES_LIMIT + RESTS_LIMIT:
+            lives += 1
+            next_point = None
+            if life.died:
+                died += 1
+                next_point = random.randrange(len(self._points)) if died < deaths else None
+            elif not self._rests(simulation):
                 break
-            next_point = random.randrange(len(self._points)) if number < deaths else None
+            elif not died:
+                # It left in good order before that point: the next process comes to it.
+                die_at -= len(life.points)
+                next_point = die_at
+            if died == PROCESSES_LIMIT:
+                break
             if simulation.flow_run_id is None:
                 # It died before there was a run to go on with.
                 life = simulation.run(self._flow, self._parameters, die_at=next_point)
             else:
                 life = self._go_on(simulation, next_point)
+        if not died:
+            simulation.recorder.note(SAME_ANSWER, f"the run was over before point {point}")
         return life
 
     def _go_on(self, simulation: Simulation, die_at: int | None = None) -> Life:
