@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from penstock.graph.graph_sets import GraphSet
 from penstock.graph.parameter import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, KeysView
+    from collections.abc import Callable
 
     from penstock.graph.edge import Edge
     from penstock.graph.task import Task
@@ -45,14 +46,14 @@ class GraphEdges:
     # -- all of them --------------------------------------------------------------------------
 
     @property
-    def tasks(self) -> KeysView[Task]:
+    def tasks(self) -> GraphSet[Task]:
         """The tasks, in the order in which they were added."""
-        return self.slugs.keys()
+        return GraphSet(self.slugs, self._put_new_task, self._take_task)
 
     @property
-    def edges(self) -> KeysView[Edge]:
+    def edges(self) -> GraphSet[Edge]:
         """The edges, in the order in which they were added."""
-        return self._edges.keys()
+        return GraphSet(self._edges, self._put_edge, self._take_edge)
 
     def _known(self, task: Any) -> Any:
         if task not in self.slugs:
@@ -143,7 +144,7 @@ class GraphEdges:
             root_tasks: give these, and what comes after them, only.
 
         Raises:
-            ValueError: one of them is not in the flow, or there is a cycle.
+            ValueError: one of them, or an end of an edge, is not in the flow; there is a cycle.
         """
         everything: tuple[Task, ...] = self._cached("sorted_tasks", self._sorted)
         roots = list(root_tasks or ())
@@ -159,6 +160,12 @@ class GraphEdges:
         return tuple(task for task in everything if task in wanted)
 
     def _sorted(self) -> tuple[Task, ...]:
+        for edge in self._edges:
+            if edge.upstream_task not in self.slugs or edge.downstream_task not in self.slugs:
+                message = (
+                    f"Some edges refer to tasks not contained in flow {self.name!r}: {edge!r}."
+                )
+                raise ValueError(message)
         missing = {task: len(self._incoming.get(task, ())) for task in self.slugs}
         ready = deque(task for task, count in missing.items() if not count)
         found: list[Task] = []
@@ -308,13 +315,6 @@ class GraphEdges:
         Raises:
             ValueError: an edge or reference task is not in it; there is a cycle.
         """
-        for edge in self._edges:
-            for end in (edge.upstream_task, edge.downstream_task):
-                if end not in self.slugs:
-                    message = (
-                        f"Some edges refer to tasks not contained in flow {self.name!r}: {edge!r}."
-                    )
-                    raise ValueError(message)
         self.sorted_tasks()
         missing = [task for task in self._reference_tasks if task not in self.slugs]
         if missing:
@@ -370,6 +370,9 @@ class GraphEdges:
         if is_reference:
             self._reference_tasks[task] = None
         self._cache.clear()
+
+    def _put_new_task(self, task: Task) -> None:
+        self._put_task(task, self._new_slug(task), is_reference=False)
 
     def _new_slug(self, task: Task) -> str:
         """Give what a task is to be known by: its own slug, or its name and tags, numbered."""
