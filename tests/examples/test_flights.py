@@ -71,6 +71,19 @@ def test_small_records_through_the_whole_flow(folder, tmp_path, capsys):
     assert re.search(r"JetBlue Airways +3 +33\.3 +-10\.0 +0\.0 +13\.0", printed)
 
 
+def test_it_goes_on_wherever_it_is_crashed(folder, tmp_path, crash_sweep, capsys):
+    out = tmp_path / "out"
+
+    sweep = crash_sweep.with_options(limit=6, seed=3)(
+        flights.flights, months=2, fail_now_and_then=0.5, data=folder, out=out
+    )
+
+    assert sweep.stops == 6
+    assert any("(AwaitingRetry)" in point for point in sweep.points)
+    assert str(out / "delays.png") in sweep.answer
+    assert pl.read_parquet(out / "carriers.parquet")["flights"].sort().to_list() == [2, 3]
+
+
 def test_months_without_flights_are_no_trouble(folder, tmp_path):
     flights.flights(data=folder, out=tmp_path / "out")
     assert pl.read_parquet(tmp_path / "out" / "months.parquet")["flights"].sum() == 5

@@ -137,6 +137,20 @@ def test_a_mended_day_rests_until_it_is_approved(delivered, run, tmp_path):
     assert "| AA | 93 | mended | tail numbers made missing" in report_of(tmp_path)
 
 
+def test_it_goes_on_wherever_it_is_crashed(delivered, tmp_path, crash_sweep):
+    inbox, out = tmp_path / "inbox", tmp_path / "out"
+    inbox.mkdir()
+    (inbox / gate.file_of(DAY)).write_text(only(delivered, "UA", "AA"))
+
+    sweep = crash_sweep.with_options(limit=12, seed=3)(
+        quality_gate.quality_gate, day=DAY, inbox=str(inbox), out=str(out)
+    )
+
+    assert sweep.stops == 12
+    assert any("(Paused)" in point for point in sweep.points)  # it is approved as soon as it rests
+    assert pl.read_parquet(published(out))["carrier"].unique().sort().to_list() == ["AA", "UA"]
+
+
 def test_a_day_beyond_mending_is_reported_and_refused(delivered, run, tmp_path):
     distance = pl.when(pl.col("carrier") == "WN").then(pl.lit("-9")).otherwise("distance")
     state = run(only(delivered, "AA", "WN", distance=distance))
