@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import builtins
 import datetime as dt
+import os
 import threading
 import time
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -550,6 +552,17 @@ def test_somebody_who_says_yes_lets_a_task_go_on(keyboard, executor, answer):
     assert (state.result[approve].result, state.result[below].result) == (2, 3)
     assert len(keyboard.asked) == 1
     assert "'approve'" in keyboard.asked[0]
+
+
+def test_who_stands_in_for_input_is_asked_whatever_stdin_is(monkeypatch, executor):
+    answers = Answers("y")
+    monkeypatch.setattr(builtins, "input", answers)
+    flow, _, below = approved()
+    with Path(os.devnull).open(encoding="utf-8") as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        state = flow.run(executor=executor)
+    assert state.result[below].result == 3
+    assert answers.asked == [""], "no question where nobody would see it"
 
 
 @pytest.mark.parametrize("answers", [["n"], [""], []], ids=repr)

@@ -66,10 +66,7 @@ def may_resume(task: Task, index: int | None) -> bool:
         return False
     name = task.name if index is None else f"{task.name}[{index}]"
     try:
-        if _is_piped():
-            answer = sys.stdin.readline()
-        else:
-            answer = input(f"Task {name!r} is paused. Resume it? (y/n) ")
+        answer = input("" if _is_piped() else f"Task {name!r} is paused. Resume it? (y/n) ")
     except (EOFError, OSError):
         return False
     return answer.strip().lower() in ("y", "yes")
