@@ -8,6 +8,7 @@ import os
 import pty
 import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tempfile
 import termios
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -205,6 +207,10 @@ class Shop:
         for each in self.folder.iterdir():
             shutil.rmtree(each) if each.is_dir() else each.unlink()
         shutil.copytree(self._prepared, self.folder, dirs_exist_ok=True)
+        move = "update flow_run set entrypoint = replace(entrypoint, ?, ?)"
+        with closing(sqlite3.connect(self.folder / "home" / "penstock.db")) as connection:
+            connection.execute(move, (str(self._prepared), str(self.folder)))
+            connection.commit()
 
     def environment(self, **changes):
         """Give the environment of its commands, with changes; what is None is left out."""
@@ -215,14 +221,18 @@ class Shop:
         env |= {"TERM": "xterm-256color"} | self.changes | changes
         return {name: str(value) for name, value in env.items() if value is not None}
 
-    def __call__(self, *arguments, encoding="utf-8", read=True, **environment):
-        """Give a command; with `read=False` nobody reads its stdout."""
+    def __call__(self, *arguments, encoding="utf-8", read=True, unprivileged=False, **environment):
+        """Give a command; with `read=False` nobody reads its stdout.
+
+        With `unprivileged`, root is not let through where it has no permission.
+        """
         out, out_end = os.pipe()
         err, err_end = os.pipe()
         stdin = os.open(os.devnull, os.O_RDONLY)
         if not read:
             os.close(out)
-        self._send(arguments, environment, encoding, [stdin, out_end, err_end])
+        streams = [stdin, out_end, err_end]
+        self._send(arguments, environment, encoding, streams, unprivileged=unprivileged)
         with ThreadPoolExecutor() as pool:
             printed = pool.submit(_read_all, out) if read else None
             complained = _read_all(err)
@@ -238,12 +248,13 @@ class Shop:
         shown = _read_all(ours).decode().replace("\r\n", "\n")
         return Ended(self._code(), shown, "")
 
-    def _send(self, arguments, environment, encoding, streams):
+    def _send(self, arguments, environment, encoding, streams, *, unprivileged=False):
         message = {
             "arguments": [str(each) for each in arguments],
             "environment": self.environment(**environment),
             "folder": str(self.folder),
             "encoding": encoding,
+            "unprivileged": unprivileged,
         }
         socket.send_fds(self._connection, [json.dumps(message).encode()], streams)
         for stream in streams:
@@ -290,6 +301,9 @@ def prepared_shop(tmp_path_factory, command_server):
         capture_output=True,
         check=True,
     )
+    # All in one file: what is left beside it would be taken for a part of whatever is put there.
+    with closing(sqlite3.connect(folder / "home" / "penstock.db")) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
     profiles = '[profiles.default]\nPENSTOCK_LOGGING_LEVEL = "INFO"\n[profiles.work]\n'
     (folder / "home" / "profiles.toml").write_text(profiles)
     return folder
