@@ -40,6 +40,7 @@ class PenstockFuture:
         "_callbacks",
         "_state",
         "asynchronous",
+        "drive",
         "identity",
         "key",
         "loop",
@@ -63,6 +64,7 @@ class PenstockFuture:
         self.asynchronous = asynchronous
         self.identity = identity
         self.loop: object = None
+        self.drive: Any = None
         self.waits_for: tuple[PenstockFuture, ...] = ()
         self._state: State | None = None
         self._callbacks: list[Callable[[PenstockFuture], None]] | None = None
@@ -84,6 +86,7 @@ class PenstockFuture:
             self._state = state
             callbacks, self._callbacks = self._callbacks, None
         self.waits_for = ()
+        self.drive = None
         if callbacks:
             for call in callbacks:
                 call(self)
@@ -211,7 +214,10 @@ def _wait_for(future: PenstockFuture, timeout: float | None) -> None:
 
 
 def _refuse_deadlock(future: PenstockFuture) -> None:
-    """Raise if the future can only finish on the event loop of this very thread."""
+    """Raise if the future can only finish on the event loop of this very thread.
+
+    What has not begun there goes on on another one.
+    """
     loops = sys.modules.get("penstock.task_runners.loops")
     here = None if loops is None else loops.running_loop()
     if here is None:
@@ -223,20 +229,19 @@ def _refuse_deadlock(future: PenstockFuture) -> None:
         if next_future.key in seen or next_future.done():
             continue
         seen.add(next_future.key)
-        if next_future.loop is here:
+        pending.extend(next_future.waits_for)
+        if next_future.loop is not here:
+            continue
+        drive = next_future.drive
+        if drive is not None:
+            drive.leave_loop()
+        if next_future.loop is here and not next_future.done():
             message = (
                 f"Waiting for task run {next_future.name!r} here would never end: it is an async"
-                " task that runs on this thread's event loop, which this call blocks. Await the"
-                " future first (`await future.result()`), or submit the sync task."
+                " task that has begun on this thread's event loop, which this call blocks. Await"
+                " the future first (`await future.result()`), or submit the sync task."
             )
             raise WouldDeadlock(message)
-        pending.extend(next_future.waits_for)
-
-
-def block_until_done(futures: list[PenstockFuture]) -> None:
-    """Wait in this thread until all the runs are over."""
-    for future in futures:
-        future.block()
 
 
 # -- in collections -----------------------------------------------------------------------------

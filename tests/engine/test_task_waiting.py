@@ -257,8 +257,10 @@ class TestWaitsThatWouldNeverEnd:  # PAINS 9
                 await gate.wait()
                 return 1
 
+            future = await slow.submit()
+            await asyncio.sleep(0)  # it begins
             with pytest.raises(WouldDeadlock, match=r"slow-0.*await future.result\(\)"):
-                work(await slow.submit())
+                work(future)
             gate.set()
             return "fine"
 
@@ -287,6 +289,12 @@ class TestWaitsThatWouldNeverEnd:  # PAINS 9
     def test_mapping_over_it(self):
         self.check(adds.map)
 
+    def test_of_several_one_has_begun(self):
+        def work(future):
+            adds.submit(adds.submit(1), y=adds.submit(future)).result()
+
+        self.check(work)
+
     def test_submitting_is_no_problem(self):
         @task
         async def slow():
@@ -306,3 +314,156 @@ class TestWaitsThatWouldNeverEnd:  # PAINS 9
             return adds(future)
 
         assert asyncio.run(flow(work)()) == 3
+
+
+class TestAsyncTasksThatHaveNotBegun:  # PAINS 9
+    """Sync code on their event loop waits for them: they go on on another one."""
+
+    def check(self, work, expected, **options):
+        threads = []
+
+        @task(**options)
+        async def slow(x):
+            threads.append(threading.current_thread())
+            await asyncio.sleep(0.01)
+            return x + 1
+
+        @flow
+        async def runs():
+            return work(await slow.submit(await slow.submit(0)))
+
+        assert asyncio.run(asyncio.wait_for(runs(), 20)) == expected
+        assert len(threads) >= 2
+        assert threading.main_thread() not in threads
+
+    def test_a_sync_task_is_called(self):
+        self.check(adds, 3)
+
+    def test_the_state_of_such_a_call(self):
+        self.check(lambda future: adds(future, return_state=True).result(), 3)
+
+    def test_deep_in_a_collection(self):
+        first = task(lambda given: given["a"][0], name="first")
+        self.check(lambda future: first({"a": [future]}), 2)
+
+    def test_waiting_for_it_only(self):
+        self.check(lambda future: adds(1, wait_for=[future]), 2)
+
+    def test_a_sync_task_is_submitted(self):
+        self.check(lambda future: adds.submit(future).result(), 3)
+
+    def test_a_sync_flow_is_called(self):
+        self.check(flow(lambda x: x, name="inner"), 2)
+
+    def test_with_a_limited_time(self):
+        self.check(adds, 3, timeout_seconds=20)
+
+    def test_one_that_is_tried_again(self):
+        tries = []
+
+        @task(retries=2, retry_delay_seconds=0.01)
+        async def third_time():
+            tries.append(1)
+            await asyncio.sleep(0)
+            if len(tries) < 3:
+                raise ValueError
+            return 1
+
+        @flow
+        async def runs():
+            return adds(await third_time.submit())
+
+        assert asyncio.run(asyncio.wait_for(runs(), 20)) == 2
+
+    def test_those_beside_it_go_on_too(self):
+        both = threading.Barrier(2)
+
+        @task
+        async def meets():
+            return await asyncio.to_thread(both.wait, 20) >= 0
+
+        @flow
+        async def runs():
+            futures = [await meets.submit(), await meets.submit()]
+            return [adds(future) for future in futures]
+
+        assert asyncio.run(asyncio.wait_for(runs(), 30)) == [2, 2]
+
+    def test_mapping(self):
+        @task
+        async def slow(x):
+            await asyncio.sleep(0.01)
+            return x
+
+        @flow
+        async def runs():
+            futures = await slow.map(range(5))
+            return [future.result() for future in adds.map(futures)]
+
+        assert asyncio.run(asyncio.wait_for(runs(), 20)) == [1, 2, 3, 4, 5]
+
+    def test_they_are_awaited_afterwards(self):
+        @task
+        async def slow(x):
+            await asyncio.sleep(0.01)
+            return x
+
+        @flow
+        async def runs():
+            future, other = await slow.submit(1), await slow.submit(2)
+            return adds(future), await future.result(), await other.result()
+
+        assert asyncio.run(asyncio.wait_for(runs(), 20)) == (2, 1, 2)
+
+    def test_those_that_nobody_waits_for_in_sync_code_stay(self):
+        threads = []
+
+        @task
+        async def notes():
+            threads.append(threading.current_thread())
+
+        @flow
+        async def runs():
+            future = await notes.submit()
+            adds.submit(1).result()  # does not depend on it
+            await future.wait()
+
+        asyncio.run(asyncio.wait_for(runs(), 20))
+        assert threads == [threading.main_thread()]
+
+    def test_on_a_loop_in_the_background(self):
+        @task
+        async def slow():
+            await asyncio.sleep(0.01)
+            return 1
+
+        @task
+        async def waits_in_sync_code():
+            return adds(await slow.submit())
+
+        @flow
+        def runs():
+            return waits_in_sync_code(), waits_in_sync_code.submit().result()
+
+        assert runs() == (2, 2)
+
+    def test_one_that_was_moved_is_alone_in_its_context(self, caplog):
+        began, may_end = threading.Event(), threading.Event()
+
+        @task
+        async def busy():
+            began.set()
+            may_end.wait(20)
+            return 1
+
+        @flow
+        async def runs():
+            waits = adds.submit(await busy.submit())
+            assert waits.wait(0.01) is None
+            began.wait(20)
+            await asyncio.sleep(0.01)  # what it had here comes to its end
+            may_end.set()
+            return waits.result()
+
+        assert asyncio.run(asyncio.wait_for(runs(), 20)) == 2
+        assert [each.message for each in caplog.records if each.name == "asyncio"] == []

@@ -255,7 +255,10 @@ def start_in_background(
         futures = [one for one in call.inputs.futures if not one.done()]
         future.waits_for = tuple(futures)
 
-    Drive(call, runner, future, loop).start(futures)
+    drive = Drive(call, runner, future, loop)
+    if loop is not None:
+        future.drive = drive
+    drive.start(futures)
 
 
 def begin_task_map(

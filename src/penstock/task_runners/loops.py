@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -82,15 +83,30 @@ class _Stopper:
 
 
 class RunningCall:
-    """A call that was put on a loop; `cancel()` stops it."""
+    """A call of an async function that is put on a loop; what comes of it is handed to `done`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, call: Call, loop: asyncio.AbstractEventLoop, done: Callable[[Outcome], None]
+    ) -> None:
+        self._call = call
         self._loop = loop
+        self._done = done
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
+        self._is_withdrawn = False
+        call.deadline = self  # pyright: ignore[reportAttributeAccessIssue] - both can be fired
 
-    def begin(self, call: Call, done: Callable[[Outcome], None]) -> None:
-        """Make the call. Runs on the loop's thread."""
+    def start(self) -> None:
+        """Make the call on the loop. May be called from any thread."""
+        if running_loop() is self._loop:
+            self._begin()
+        else:
+            self._loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        if self._is_withdrawn:
+            return
+        done, call = self._done, self._call
         if self._cancelled:
             done(Outcome(error=asyncio.CancelledError()))
             return
@@ -98,11 +114,32 @@ class RunningCall:
         async def perform_and_tell() -> None:
             done(await perform_async(call))
 
-        context = call.context or contextvars.copy_context()
+        # A copy: one that is moved may be in it on the other loop while its task here is ended.
+        context = contextvars.copy_context() if call.context is None else call.context.copy()
         depth = _depth_of(self._loop)
         if depth is not None:
             context.run(_depth.set, depth)
         self._task = self._loop.create_task(perform_and_tell(), context=context)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the function is being executed. Only for the thread of the loop."""
+        if self._task is None:
+            return False
+        coroutine: Any = self._task.get_coro()
+        return inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED
+
+    def moved_to(self, loop: asyncio.AbstractEventLoop) -> RunningCall:
+        """Give a call that has not begun for another loop, not started there yet.
+
+        Only for the thread of this one.
+        """
+        if self._task is not None:
+            self._task.cancel()  # it ends before its first line
+        self._is_withdrawn = True
+        moved = RunningCall(self._call, loop, self._done)
+        moved._cancelled = self._cancelled
+        return moved
 
     def fire(self) -> None:
         """Cancel the call. May be called from any thread."""
@@ -121,12 +158,8 @@ def start_on_loop(
     call: Call, loop: asyncio.AbstractEventLoop, done: Callable[[Outcome], None]
 ) -> RunningCall:
     """Make a call of an async function on `loop`, and hand its outcome to `done` there."""
-    running = RunningCall(loop)
-    call.deadline = running  # pyright: ignore[reportAttributeAccessIssue] - both can be fired
-    if running_loop() is loop:
-        running.begin(call, done)
-    else:
-        loop.call_soon_threadsafe(running.begin, call, done)
+    running = RunningCall(call, loop, done)
+    running.start()
     return running
 
 

@@ -52,6 +52,7 @@ class Drive:
         "_commits",
         "_future",
         "_gate",
+        "_handed",
         "_loop",
         "_runner",
         "_steps",
@@ -80,6 +81,7 @@ class Drive:
         self._commits = False
         self._call: Any = None
         self._gate: Gate | None = None
+        self._handed: _Handed | None = None
         self.stopped_at: tuple[int, int] | None = None
         """Where the task's function was interrupted."""
 
@@ -110,13 +112,49 @@ class Drive:
 
     def _hand_to_worker(self, work: Callable[[], None]) -> None:
         """Go on where the run's function is to be called: on its loop, or on a worker."""
-        loop = self._loop
-        if loop is None:
+        if self._loop is None:
             self._runner.dispatch(work)
-        elif _loops().running_loop() is loop:
-            work()
+            return
+        with _turns:
+            loop = self._loop
+            handed = self._handed = _Handed(work)
+        if _loops().running_loop() is loop:
+            handed()
         else:
-            loop.call_soon_threadsafe(work)
+            loop.call_soon_threadsafe(handed)
+
+    def leave_loop(self) -> None:
+        """Go on on another event loop, as the thread of the run's own is about to wait for it.
+
+        All do that have not begun there, so that they go on beside each other. A run whose
+        function is being executed stays. Only for the thread of the loop.
+        """
+        here, other = self._loop, _loops().background_loop()
+        drives: list[Drive] = list(self._task_call.execution.drives)
+        # In order: a simulation is to do the same each time.
+        for drive in sorted(drives, key=Drive.order):
+            drive.move(here, other)
+
+    def order(self) -> Any:
+        """Give what tells which of two runs was submitted first."""
+        return self._task_call.run.id
+
+    def move(self, here: Any, loop: Any) -> None:
+        """Go on on another loop than `here`, unless the function has begun there."""
+        with _turns:
+            if self._loop is not here:
+                return
+            call, running = self._call, None
+            if call is not None:
+                if call.deadline.has_begun:
+                    return
+                running = call.deadline.moved_to(loop)
+            self._loop, handed = loop, self._handed
+            self._future.loop = loop
+        if running is not None:
+            running.start()
+        elif handed is not None:
+            loop.call_soon_threadsafe(handed)
 
     def stop(self, _reason: str) -> None:
         """Interrupt the run where it is: in its function, or while it waits."""
@@ -265,12 +303,17 @@ class Drive:
 
     def _invoke(self, call: Call, turn: int) -> None:
         """Call on the loop, or where the runner has its workers."""
-        self._call = call
+        done = partial(self._done, turn)
         try:
             if call.is_async:
-                _loops().start_on_loop(call, self._loop, partial(self._done, turn))
+                loops = _loops()
+                with _turns:
+                    running = loops.RunningCall(call, self._loop, done)
+                    self._call = call
+                running.start()
             else:
-                self._runner.run(call, partial(self._done, turn))
+                self._call = call
+                self._runner.run(call, done)
         except BaseException as error:  # noqa: BLE001 - a runner's failure is the generator's
             self._resume(turn, None, error)
 
@@ -318,6 +361,21 @@ class Drive:
             burst.go_on()
             if not execution.unfinished:
                 burst.end()
+
+
+class _Handed:
+    """A piece of work that was handed to a loop; whichever loop comes to it first does it."""
+
+    __slots__ = ("_work",)
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work: Callable[[], None] | None = work
+
+    def __call__(self) -> None:
+        with _turns:
+            work, self._work = self._work, None
+        if work is not None:
+            work()
 
 
 def _loops() -> Any:
