@@ -148,6 +148,8 @@ def test_what_failed_in_a_subflow_is_named_with_the_line_of_its_code(write, pens
     assert lines[1] == "Task runs: 1 Completed, 1 Failed"
     assert re.fullmatch(r"Failed: inner-0 \(subflow run '[\w-]+'\): KeyError: 'deep'", lines[2])
     assert lines[3] == '  flows.py, line 9: raise KeyError("deep")'
+    (failed,) = penstock("run", "flows.py:outer", "--json").objects["failed_task_runs"]
+    assert (failed["name"], failed["failed_at"]["line"]) == ("inner-0", 9)
 
 
 def test_what_failed_alike_is_told_once(write, penstock, latest):

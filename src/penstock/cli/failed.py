@@ -39,6 +39,14 @@ class Failure(NamedTuple):
     state_name: str
     message: str
     place: Place | None
+    subflow_run: str = ""
+    """The name of the subflow run that it stands for, if it does."""
+
+    @property
+    def title(self) -> str:
+        """Its name, and that of the subflow run."""
+        more = f" (subflow run {self.subflow_run!r})" if self.subflow_run else ""
+        return f"{self.name}{more}"
 
     @property
     def what(self) -> str:
@@ -83,13 +91,12 @@ def read_failures(store: Store, run_id: UUID, limit: int) -> list[Failure]:
 def _failure(store: Store, run_id: UUID, run: TaskRun) -> Failure:
     values = (run_id.bytes, run.id.bytes, _ERRORS_LIMIT)
     place = _place_in(store.read(failures.READ_ERRORS_OF_TASK_RUN, values))
-    name = run.name
+    subflow_run = ""
     if place is None:
-        for subflow_run in store.read_subflow_runs(run.id)[:1]:
-            place = place_of_flow(store, subflow_run.id)
-            name = f"{run.name} (subflow run {subflow_run.name!r})"
+        for each in store.read_subflow_runs(run.id)[:1]:
+            place, subflow_run = place_of_flow(store, each.id), each.name
     message = "" if run.state is None else run.state.message or ""
-    return Failure(str(run.id), name, run.state_name or "", message, place)
+    return Failure(str(run.id), run.name, run.state_name or "", message, place, subflow_run)
 
 
 def place_of_flow(store: Store, run_id: UUID) -> Place | None:
@@ -110,7 +117,7 @@ def grouped(failed: Sequence[Failure]) -> list[Group]:
     groups: dict[tuple[str, str, Place | None], Group] = {}
     for each in failed:
         key = each.state_name, each.what, each.place
-        groups.setdefault(key, Group(*key)).names.append(each.name)
+        groups.setdefault(key, Group(*key)).names.append(each.title)
     return list(groups.values())
 
 
