@@ -13,6 +13,7 @@ import stat
 import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock, world
@@ -111,12 +112,7 @@ def _called_through(stream: Any, name: str, through: Callable[..., Any]) -> Gene
     What logs may have held it since long before, so it is not put in another's place.
     """
     former: Any = stream.__dict__.get(name)
-    method = getattr(stream, name)
-
-    def called(*values: Any) -> Any:
-        return through(method, *values)
-
-    setattr(stream, name, called)
+    setattr(stream, name, partial(through, getattr(stream, name)))
     try:
         yield
     finally:
@@ -155,13 +151,14 @@ class _Display:
         if self._is_elsewhere():
             return write(f"{_ERASE_BELOW}{text}") - len(_ERASE_BELOW)
         with self._lock:
-            self.make_room()
+            if self._is_drawn:
+                self.make_room()
             written = write(text)
             if text:
-                self._is_at_line_start = text.endswith("\n")
+                self._is_at_line_start = text[-1] == "\n"
                 self._is_column_known |= self._is_at_line_start
             self._writes += 1
-            if self._block and self._is_at_line_start and self._writes <= WRITES_LIMIT:
+            if self._is_at_line_start and self._block and self._writes <= WRITES_LIMIT:
                 self._put(self._block)
             return written
 
