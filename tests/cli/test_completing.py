@@ -67,6 +67,17 @@ def test_a_store_that_cannot_be_read_offers_nothing(penstock_home):
     assert offered("flow-run", "inspect", "br") == []
 
 
+def test_where_nothing_is_recorded_nothing_is_made(penstock_home):
+    assert offered("flow-run", "inspect", "br") == []
+
+    assert not (penstock_home / "penstock.db").exists()
+
+
+def test_a_word_that_begins_others_is_completed_by_all_of_them():
+    assert offered("flow") == ["flow-run", "flow"]
+    assert offered("flow-run", "re") == ["resume", "retry"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_of_a_shell(shell):
     ended = subprocess.run(

@@ -11,6 +11,7 @@ OFFERED_LIMIT = 50
 LOOKED_AT_LIMIT = 1_000
 """How many of the latest runs are looked through for them."""
 
+_SQLITE = "sqlite:///"
 _NAMES_OF_RUNS = "select name from flow_run order by id desc limit ?"
 _NAMES_OF_FLOWS = "select name from flow order by name"
 _STATES = (
@@ -42,9 +43,29 @@ def _beginning_with(incomplete: str, names: list[str]) -> list[str]:
 
 
 def _read(statement: str, values: tuple[int, ...]) -> list[str]:
-    from penstock.store import get_store  # needs sqlite3, which options alone do not
-
     try:
-        return [name for (name,) in get_store().read(statement, values)]
+        return [name for (name,) in _read_rows(statement, values)]
     except Exception:  # noqa: BLE001 - see above
         return []
+
+
+def _read_rows(statement: str, values: tuple[int, ...]) -> list[tuple[str]]:
+    """Read from the store; where it is a file, without the room of stores.
+
+    To import that takes as long as all the rest, and it would make a store that is not there.
+    """
+    from penstock.settings import get_current_settings
+
+    url = get_current_settings().store_url
+    if not url.startswith(_SQLITE):
+        from penstock.store import get_store
+
+        return get_store().read(statement, values)
+    import sqlite3
+    from contextlib import closing
+    from pathlib import Path
+
+    path = Path(url[len(_SQLITE) :]).expanduser().absolute()
+    # Not mode=ro, which leaves the files of the log behind.
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
+        return connection.execute(statement, values).fetchall()

@@ -70,10 +70,11 @@ def _run(arguments: list[str]) -> int:
     from typer.main import get_command
 
     from penstock.cli.app import app
+    from penstock.cli.building import named_by
     from penstock.cli.helping import help_width
 
     try:
-        command = get_command(app)
+        command = get_command(named_by(arguments, app))
         width = help_width()
         code = command.main(arguments, "penstock", standalone_mode=False, terminal_width=width)
     except SystemExit as ended:
