@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _PIPE_WIDTH = 10_000
 _FOLDED_WIDTH = 20
 """The least that a column is folded to; in less, text cannot be read."""
+_LONGEST_WORD = 40
+"""The longest that a word may be and not be folded: an id, and what is around it."""
 _BARE = re.compile(r"[\d.,]+|yes|no")
 """Cells that say nothing without their heading."""
 _GAP = 2
@@ -164,41 +166,57 @@ def counted(number: int, what: str) -> str:
 def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table; where the terminal is narrow, its widest column is folded.
 
-    Where it is too narrow for that, each row is a line of its cells.
+    Where it is too narrow for that, each row is a few lines of its cells.
     """
-    # rich takes as long to import as two interpreters to start, and `--json` needs none of it.
-    from rich.table import Table
-    from rich.text import Text
-
     shown = [list(map(visible, row)) for row in rows]
-    widths = _widths(headings, shown)
-    widest = widths.index(max(widths))
-    left = _console().width - _width_of(widths) + widths[widest]
-    if left < min(widths[widest], _FOLDED_WIDTH):
+    folded = _column_to_fold(headings, shown)
+    if folded is None:
         for row in shown:
             _write_row(headings, row)
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, heading in enumerate(headings):
-        table.add_column(Text(heading), overflow="fold", no_wrap=number != widest)
-    for row in shown:
-        table.add_row(*map(_styled, headings, row))
-    write_renderable(table)
+    else:
+        _write_columns(headings, shown, folded)
 
 
 def write_runs(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table whose first column is to be copied from, and so is never cut or folded.
 
-    Where the terminal is too narrow for that, each row is a line of its cells but the first, and
-    under them the first.
+    Where the terminal is too narrow for that, each row is a few lines of its cells but the first,
+    and under them the first.
     """
     shown = [list(map(visible, row)) for row in rows]
-    if _width_of(_widths(headings, shown)) <= _console().width:
-        write_table(headings, rows)
+    folded = _column_to_fold(headings, shown, first=1)
+    if folded is not None:
+        _write_columns(headings, shown, folded)
         return
     for first, *others in shown:
         _write_row(headings[1:], others)
         write(f"  {first}\n")
+
+
+def _write_columns(headings: Sequence[str], rows: Sequence[Sequence[str]], folded: int) -> None:
+    # rich takes as long to import as two interpreters to start, and `--json` needs none of it.
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, heading in enumerate(headings):
+        table.add_column(Text(heading), overflow="fold", no_wrap=number != folded)
+    for row in rows:
+        table.add_row(*map(_styled, headings, row))
+    write_renderable(table)
+
+
+def _column_to_fold(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], first: int = 0
+) -> int | None:
+    """Give the widest column from `first` on; none where it would be left too little room."""
+    widths = _widths(headings, rows)
+    widest = widths.index(max(widths[first:]), first)
+    left = _console().width - (sum(widths) + _GAP * (len(widths) - 1)) + widths[widest]
+    words = " ".join(row[widest] for row in rows).split()
+    longest = max(map(len, words), default=0)
+    needed = max(_FOLDED_WIDTH, min(longest, _LONGEST_WORD))
+    return widest if left >= min(widths[widest], needed) else None
 
 
 def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
@@ -207,10 +225,6 @@ def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]
     columns = zip(headings, *rows, strict=True)
     lines = ([line for cell in column for line in cell.split("\n")] for column in columns)
     return [max(map(cell_len, column)) for column in lines]
-
-
-def _width_of(widths: Sequence[int]) -> int:
-    return sum(widths) + _GAP * (len(widths) - 1)
 
 
 def _write_row(headings: Sequence[str], row: Sequence[str]) -> None:
