@@ -87,6 +87,15 @@ def test_adding_an_edge_adds_its_tasks_and_gives_it():
     assert len(flow.edges) == 1
 
 
+def test_a_task_without_constants_has_none():
+    flow = Flow("f")
+    made = flow.add_task(Task("a"))
+
+    assert flow.constants[made] == {}
+    assert flow.copy().constants[made] == {}
+    assert not flow.has_edges(made)
+
+
 @pytest.mark.parametrize(
     ("value", "options", "folds"),
     [

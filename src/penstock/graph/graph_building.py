@@ -96,7 +96,7 @@ class GraphBuilding(GraphEdges):
             self._check_edge(edge)
         self.add_task(downstream)
         if _folds(edge):
-            self.constants.setdefault(downstream, {})[edge.key] = upstream.value  # type: ignore[index] - it has a key
+            self.constants[downstream][edge.key] = upstream.value  # type: ignore[index] - it has a key
             return edge
         self.add_task(upstream)
         self._put_edge(edge)
@@ -177,7 +177,7 @@ class GraphBuilding(GraphEdges):
         for edge in flow.edges:
             self._put_edge(edge)
         for task, values in flow.constants.items():
-            self.constants.setdefault(task, {}).update(values)
+            self.constants[task].update(values)
         if merge_reference_tasks:
             self.set_reference_tasks(references)
         if self.is_checked(validate):

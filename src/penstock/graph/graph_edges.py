@@ -6,7 +6,7 @@ question about one task costs what its answer does.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,8 @@ class GraphEdges:
 
     def __init__(self) -> None:
         self.slugs: dict[Task, str] = {}
-        self.constants: dict[Task, dict[str, Any]] = {}
+        # Asked for those of any task: of one without, there are none.
+        self.constants: defaultdict[Task, dict[str, Any]] = defaultdict(dict)
         self._edges: dict[Edge, None] = {}
         self._incoming: dict[Task, dict[Edge, None]] = {}
         self._outgoing: dict[Task, dict[Edge, None]] = {}
@@ -326,7 +327,9 @@ class GraphEdges:
     def copy_graph(self, other: GraphEdges) -> None:
         """Take over the tasks and edges of another graph; they are shared, the lists are not."""
         self.slugs = dict(other.slugs)
-        self.constants = {task: dict(values) for task, values in other.constants.items()}
+        self.constants = defaultdict(dict)
+        for task, values in other.constants.items():
+            self.constants[task] = dict(values)
         self._edges = dict(other._edges)
         self._incoming = {task: dict(edges) for task, edges in other._incoming.items()}
         self._outgoing = {task: dict(edges) for task, edges in other._outgoing.items()}
