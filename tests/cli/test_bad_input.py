@@ -331,9 +331,7 @@ def test_no_home_folder(shop):
 def test_a_file_where_the_home_should_be(shop, name):
     ended = shop(*given(name), PENSTOCK_HOME=shop.folder / "shop.py" / "home")
 
-    assert (ended.code, ended.out) == (USAGE, "")
-    assert "PENSTOCK_HOME" in ended.err
-    assert ended.err.count("\n") == 1
+    assert_said(ended, "PENSTOCK_HOME")
 
 
 CHANGING = [

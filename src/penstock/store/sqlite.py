@@ -82,7 +82,7 @@ class SqliteDialect:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             message = (
-                f"The folder of the store {str(self.path)!r} cannot be made: {error}. Set"
+                f"The folder of the store {str(self.path)!r} cannot be made: {error.strerror}. Set"
                 " PENSTOCK_HOME to a folder that this user may write to."
             )
             raise StoreUnusable(message) from error
