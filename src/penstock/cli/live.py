@@ -39,8 +39,8 @@ REST_LIMIT_S = 2.0
 FIRST_S = 0.4
 """Runs that are over before show nothing."""
 
-WRITES_LIMIT = 250
-"""Where more is printed between two drawings, the lines give way: they would be most of it."""
+WRITES_PER_S_LIMIT = 2_000
+"""Where more is printed, in parts of lines, the lines give way: they would be most of it."""
 
 _COLUMNS, _HEIGHT = 80, 24
 _ERASE_BELOW = "\x1b[J"
@@ -139,7 +139,11 @@ class _Display:
         self._is_drawn = False
         self._block = ""
         """What was drawn last, if it is to be drawn again when a line was printed."""
+        self._drawn_for = (0, 0)
+        """How large the terminal was then."""
         self._writes = 0
+        self._writes_limit = WRITES_PER_S_LIMIT * INTERVAL_S
+        """How much may be printed until they are drawn anew by their thread."""
         self._is_over = False
         self._began = clock.monotonic()
         self._process = os.getpid()
@@ -158,7 +162,7 @@ class _Display:
                 self._is_at_line_start = text[-1] == "\n"
                 self._is_column_known |= self._is_at_line_start
             self._writes += 1
-            if self._is_at_line_start and self._block and self._writes <= WRITES_LIMIT:
+            if self._is_at_line_start and self._block and self._fits_still():
                 self._put(self._block)
             return written
 
@@ -229,11 +233,10 @@ class _Display:
                 self._draw(began - self._began)
             drew_s = clock.monotonic() - began
             rest_s = min(max(INTERVAL_S, drew_s * REST_FACTOR), REST_LIMIT_S)
+            self._writes_limit = WRITES_PER_S_LIMIT * rest_s
 
     def _draw(self, elapsed_s: float) -> None:
-        size = os.get_terminal_size(self._stream.fileno())
-        # Some terminals, of containers for one, do not say how large they are.
-        columns, height = size.columns or _COLUMNS, size.lines or _HEIGHT
+        columns, height = size = self._size()
         executions = [one for one in attendant().executions() if one.flow_run is not None]
         lines = [
             shown(line, columns - 1, self._encoding, colors=self._colors)
@@ -246,6 +249,7 @@ class _Display:
             if self._may_draw() and lines:
                 back = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
                 self._block = f"{_ERASE}{chr(10).join(lines)}{back}\r"
+                self._drawn_for = size
                 # A stream of stdout may hold text back still that belongs above.
                 with suppress(OSError, ValueError):
                     sys.stdout.flush()
@@ -256,6 +260,16 @@ class _Display:
                     self._is_column_known = True
                 self._put(self._block)
             self._writes = 0
+
+    def _fits_still(self) -> bool:
+        """Tell whether what was drawn last may be drawn again."""
+        return self._writes <= self._writes_limit and self._size() == self._drawn_for
+
+    def _size(self) -> tuple[int, int]:
+        """Give how wide and high the terminal is now."""
+        size = os.get_terminal_size(self._stream.fileno())
+        # Some terminals, of containers for one, do not say how large they are.
+        return size.columns or _COLUMNS, size.lines or _HEIGHT
 
     def _may_draw(self) -> bool:
         """Tell whether the terminal is nobody else's now; take the lines away where it is."""
@@ -269,7 +283,7 @@ class _Display:
                 self._write(_ERASE_BELOW)
                 self._stream.flush()
             return False
-        if self._writes > WRITES_LIMIT:
+        if self._writes > self._writes_limit:
             return False
         is_others = self.programs is not None and self.programs.any_writes_here()
         return self._is_at_line_start and not is_others
