@@ -94,12 +94,17 @@ class UnspecifiedFlowError(PenstockException):
 
 
 class ScriptError(PenstockException):
-    """A script raised while it was loaded; `user_exc` is what it raised."""
+    """A script raised while it was loaded; `user_exc` is what it raised, `said` its message."""
 
     def __init__(self, user_exc: BaseException, path: str) -> None:
+        try:
+            said = str(user_exc)
+        except Exception as error:  # noqa: BLE001 - the script's own code, which may do anything
+            said = f"its message cannot be shown, str() of it raised {type(error).__name__}"
         super().__init__(
-            f"Script at {path!r} raised {type(user_exc).__name__} while it was loaded: {user_exc}"
+            f"Script at {path!r} raised {type(user_exc).__name__} while it was loaded: {said}"
         )
+        self.said = said
         self.user_exc = user_exc
         self.path = path
 

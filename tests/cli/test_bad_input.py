@@ -383,6 +383,10 @@ FLOWS = {
     "\n\n1 / 0\n": ["line 3: 1 / 0", "ZeroDivisionError"],
     "from . import neighbour\n": ["ImportError", "__init__.py"],
     "raise SystemExit(3)\n": ["SystemExit: 3", "__main__"],
+    "class Mute(Exception):\n    def __str__(self):\n        raise KeyError\nraise Mute\n": [
+        "line 4: raise Mute",
+        "Mute: its message cannot be shown",
+    ],
     "x = 1\n": ["No flows found in 'bad.py'", "@flow"],
     "": ["No flows found in 'bad.py'"],
     "x = '\0'\n": ["null bytes"],

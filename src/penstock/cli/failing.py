@@ -139,7 +139,7 @@ def _explain_typed(error: Any) -> str:
 
 def _explain_script(error: ScriptError) -> str:
     cause = error.user_exc
-    reason = f"{type(cause).__name__}: {cause}".splitlines()[0]
+    reason = f"{type(cause).__name__}: {error.said}".splitlines()[0]
     hint = ""
     if isinstance(cause, SyntaxError):
         place = Place(cause.filename or error.path, cause.lineno, (cause.text or "").strip())
