@@ -420,6 +420,7 @@ def test_prints_are_logged_by_the_tasks_logger(caplog, capsys):
         print("read", 3, "rows")
         print()
         print("to the console", file=sys.__stdout__)
+        print("rows of stderr", file=sys.stderr)
         return 1
 
     caplog.set_level(logging.INFO, logger="penstock")
@@ -429,7 +430,9 @@ def test_prints_are_logged_by_the_tasks_logger(caplog, capsys):
     logged = [(r.name, r.levelname, r.getMessage()) for r in caplog.records if "rows" in r.message]
     assert logged == [("penstock.graph.talks", "INFO", "read 3 rows")]
     assert not [r for r in caplog.records if not r.getMessage().strip()]
-    assert "rows" not in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "rows" not in printed.out
+    assert "rows of stderr\n" in printed.err
 
 
 def test_prints_are_printed_otherwise(caplog, capsys):

@@ -51,7 +51,8 @@ def print_as_log(
     logger = None if context is not None and context.log_prints else _given_logger(context)
     if (
         (logger is None and (context is None or not context.log_prints))
-        or file not in (None, sys.stdout, sys.stderr)
+        # Who says by which logger (`prints_logged_by`) says it of stdout.
+        or not (file in (None, sys.stdout) or (file is sys.stderr and logger is None))
         # A log handler may print: that is no print of the run's.
         or getattr(_inside, "logging", False)
     ):
@@ -76,6 +77,8 @@ def _given_logger(context: object) -> logging.Logger | None:
 @contextmanager
 def prints_logged_by(logger: logging.Logger) -> Generator[None]:
     """Have what the block prints logged by `logger`, where no run logs it that logs its prints.
+
+    What is printed to stderr is left there.
 
     `print` has to be replaced: see `ensure_print_is_patched`. Runs that begin in the block log
     their prints as they do elsewhere. Blank prints are left out.
