@@ -167,7 +167,7 @@ def test_without_options_it_goes_by_the_settings(penstock):
     small()
 
     assert "kept for ever" in penstock("db", "prune").out
-    days = {"PENSTOCK_RETENTION_RUNS_DAYS": "0.0000001"}
+    days = {"PENSTOCK_RETENTION_RUNS_DAYS": "0.000000001"}
     assert "flow runs (1)" in penstock("db", "prune", **days).out
 
 

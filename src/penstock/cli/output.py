@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.cli.failing import OutputClosed, OutputRefused
+from penstock.cli.plain import field_lines, table_lines
 from penstock.cli.visible import visible
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _PIPE_WIDTH = 10_000
+_COLOURS_ANYWHERE = ("FORCE_COLOR", "TTY_COMPATIBLE")
+"""With these rich takes a pipe for a terminal."""
 _FOLDED_WIDTH = 20
 """The least that a column is folded to; in less, text cannot be read."""
 _LONGEST_WORD = 40
@@ -169,6 +173,9 @@ def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Where it is too narrow for that, each row is a few lines of its cells.
     """
     shown = [list(map(visible, row)) for row in rows]
+    if _is_plain():
+        _write_lines(table_lines(headings, shown))
+        return
     folded = _column_to_fold(headings, shown)
     if folded is None:
         for row in shown:
@@ -184,6 +191,9 @@ def write_runs(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     and under them the first.
     """
     shown = [list(map(visible, row)) for row in rows]
+    if _is_plain():
+        _write_lines(table_lines(headings, shown))
+        return
     folded = _column_to_fold(headings, shown, first=1)
     if folded is not None:
         _write_columns(headings, shown, folded)
@@ -194,7 +204,7 @@ def write_runs(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _write_columns(headings: Sequence[str], rows: Sequence[Sequence[str]], folded: int) -> None:
-    # rich takes as long to import as two interpreters to start, and `--json` needs none of it.
+    # rich takes as long to import as two interpreters to start, and pipes need none of it.
     from rich.table import Table
     from rich.text import Text
 
@@ -268,11 +278,14 @@ def write_fields(fields: Iterable[tuple[str, str]]) -> None:
     Where the terminal is too narrow for a word of a value, such as an id, the value is a line of
     its own, which the terminal folds: it can be copied whole.
     """
+    given = [(name, visible(value)) for name, value in fields if value]
+    if _is_plain():
+        _write_lines(field_lines(given))
+        return
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    given = [(name, visible(value)) for name, value in fields if value]
     width = max((cell_len(name) for name, _ in given), default=0)
     left = _console().width - width - _GAP
     for name, value in given:
@@ -285,6 +298,16 @@ def write_fields(fields: Iterable[tuple[str, str]]) -> None:
         grid.add_column(overflow="fold")
         grid.add_row(Text(name), _styled(name, value))
         write_renderable(grid)
+
+
+def _is_plain() -> bool:
+    """Tell whether nothing is folded or coloured: no terminal, nor anything that wants colours."""
+    return not sys.stdout.isatty() and not any(map(os.environ.get, _COLOURS_ANYWHERE))
+
+
+def _write_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        write(f"{line}\n")
 
 
 def _console() -> Console:
