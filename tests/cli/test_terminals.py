@@ -241,8 +241,13 @@ def test_streams_that_are_closed(shop, command, closed, arguments, code):
 # -- encodings and colours ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-@pytest.mark.parametrize("name", CASES)
+ENCODINGS = [
+    *((name, "ascii") for name in CASES),
+    *((name, "latin-1") for name in ("run", "flow-run ls", "flow-run logs", "task-run ls")),
+]
+
+
+@pytest.mark.parametrize(("name", "encoding"), ENCODINGS)
 def test_an_encoding_that_lacks_characters(shop, name, encoding):
     ended = shop(*given(name), encoding=encoding)
 
