@@ -283,3 +283,51 @@ def test_what_a_command_does_not_need_is_not_imported(write, arguments, forbidde
     modules = loaded(f"from penstock.cli import main\nassert main({arguments!r}) == 0")
 
     assert [name for name in forbidden if name in modules] == []
+
+
+HELD = """
+from penstock import flow
+
+class Holder:
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        print("let go of at the very end")
+
+Holder()
+
+@flow
+def keeps():
+    return 1
+"""
+
+
+def test_what_a_flow_holds_is_let_go_of_at_the_end(tmp_path):
+    """Only a command that loaded no flow ends without the search for garbage."""
+    (tmp_path / "flows.py").write_text(HELD)
+    program = [sys.executable, "-c", "import sys; from penstock.cli import main; sys.exit(main())"]
+
+    ended = subprocess.run(
+        [*program, "run", str(tmp_path / "flows.py")], check=True, capture_output=True, text=True
+    )
+
+    assert "let go of at the very end" in ended.stdout
+
+
+def test_a_command_that_loads_no_flow_ends_without_a_search_for_garbage():
+    program = (
+        "import gc, sys; from penstock.cli import main; sys.argv[1:] = {words}; main()"
+        "; print(gc.get_freeze_count() > 0)"
+    )
+    ended = [
+        subprocess.run(
+            [sys.executable, "-c", program.format(words=words)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        for words in (["flow-run", "ls"], ["run", "penstock.flows"])
+    ]
+
+    assert [each.stdout.splitlines()[-1] for each in ended] == ["True", "False"]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEBUG_OPTION = "--debug"
+_USERS_CODE = "penstock.loading"
+"""Imported by whatever imports flows."""
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 """The standard streams in the order of their numbers, and how they are opened."""
 
@@ -63,6 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     finally:
         show_tracebacks(wanted=False)
+        if arguments is None and _USERS_CODE not in sys.modules:
+            _end_soon()
+
+
+def _end_soon() -> None:
+    """Spare the interpreter a last search for garbage, which takes two of its starts.
+
+    Never where a user's code may have run: what that holds may be waiting to be written.
+    """
+    import gc
+
+    gc.freeze()
 
 
 def _run(arguments: list[str]) -> int:
