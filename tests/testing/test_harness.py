@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock import flow, task
+from penstock import flow, pause_flow_run, task
+from penstock.exceptions import FlowPauseTimeout, NotPausedError
+from penstock.runtime import flow_run
 from penstock.settings import (
     PENSTOCK_HOME,
     PENSTOCK_TASK_DEFAULT_RETRIES,
@@ -158,3 +160,41 @@ def test_in_two_asyncio_tasks_at_once_it_says_so_too():
             await first
 
     asyncio.run(both())
+
+
+# -- pauses in time that jumps --------------------------------------------------------------------
+
+
+def test_a_pause_that_nobody_ends_is_over_soon(penstock_store, virtual_clock):
+    @flow
+    def waits():
+        pause_flow_run(timeout=3600)
+
+    began = virtual_clock.time()
+    with pytest.raises(FlowPauseTimeout):
+        waits()
+
+    assert 3600 <= virtual_clock.time() - began < 3700
+
+
+def test_a_pause_that_a_test_ends_is_not_over_before(penstock_store, virtual_clock):
+    @flow
+    def waits():
+        resumer = threading.Thread(target=resume, args=[flow_run.id])
+        resumer.start()
+        pause_flow_run(timeout=3600)
+        resumer.join()
+        return "resumed"
+
+    def resume(run_id):
+        while True:
+            try:
+                penstock_store.resume_flow_run(run_id)
+            except NotPausedError:
+                threading.Event().wait(0.01)
+            else:
+                return
+
+    began = virtual_clock.time()
+    assert waits() == "resumed"
+    assert virtual_clock.time() - began < 3600

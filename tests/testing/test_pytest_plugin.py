@@ -87,7 +87,11 @@ def test_a_flow_whose_answer_depends_on_what_is_outside_is_found():
         CrashSweep()(counting)
     report = str(found.value)
     assert "stopped at point 0 (before Read of counting on main#0)" in report
-    assert "What to do:\n  - A task that had begun" in report
+    assert (
+        "What to do:\n  - It gave something else even when it was stopped before its first"
+        in report
+    )
+    assert "\n  - A task that had begun, and was not recorded, runs again" in report
 
 
 def test_a_task_that_runs_twice_for_want_of_its_result_is_found_and_may_be_allowed():
@@ -102,6 +106,29 @@ def test_a_task_that_runs_twice_for_want_of_its_result_is_found_and_may_be_allow
     with pytest.raises(AssertionError, match=r"result was not recorded.*'forgetful-0'"):
         CrashSweep()(forgetting)
     assert CrashSweep().with_options(every_task=False)(forgetting).failures == []
+
+
+def test_what_a_run_leaves_outside_is_cleared_before_the_next(tmp_path):
+    notes = tmp_path / "notes"
+
+    @task
+    def note():
+        notes.write_text("noted")
+
+    @flow
+    def first_time():
+        was_there = notes.exists()
+        note()
+        return "again" if was_there else "for the first time"
+
+    with pytest.raises(AssertionError, match=r"before its first step.*with_options.before_each"):
+        CrashSweep()(first_time)
+
+    cleared = CrashSweep().with_options(before_each=lambda: notes.unlink(missing_ok=True))
+    with pytest.raises(AssertionError) as found:
+        cleared(first_time)
+    assert "(after Commit of note-0 (Completed)" in str(found.value)
+    assert "stopped at point 0 " not in str(found.value)
 
 
 def test_a_task_that_is_given_something_else_is_found_with_what_differs():
@@ -203,6 +230,8 @@ def test_a_flow_that_waits_for_input_is_given_it():
         return add(pause_flow_run(wait_for_input=int), 1)
 
     assert CrashSweep().with_options(run_input={"value": 41})(asking).answer == "42"
+    with pytest.raises(ValueError, match=r"is given none: .*required.*with_options\(run_input="):
+        CrashSweep()(asking)
 
 
 def test_a_graph_is_swept_as_a_flow_is():

@@ -9,7 +9,7 @@ from penstock.testing.sweeping import crash_sweep
 from penstock.testing.utilities import penstock_test_harness
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from penstock.testing.sweeping import Sweep
 
@@ -26,6 +26,8 @@ class CrashSweep:
         every_task: also object to a task that ran again because its result was not recorded.
         may_fail: a flow that fails when nothing disturbs it is as it should be.
         run_input: what each pause is given that waits for input, by field.
+        before_each: called before each run of the flow, to clear what the one before has left
+            outside of penstock: files, variables.
 
     Example:
         >>> from penstock import flow, task
@@ -47,6 +49,7 @@ class CrashSweep:
         every_task: bool = True,
         may_fail: bool = False,
         run_input: Mapping[str, Any] | None = None,
+        before_each: Callable[[], object] | None = None,
     ) -> None:
         if limit < 1:
             raise ValueError(f"limit must be at least 1, not {limit}: it is how often to crash.")
@@ -55,6 +58,7 @@ class CrashSweep:
         self._every_task = every_task
         self._may_fail = may_fail
         self._run_input = run_input
+        self._before_each = before_each
 
     def with_options(
         self,
@@ -64,6 +68,7 @@ class CrashSweep:
         every_task: bool | None = None,
         may_fail: bool | None = None,
         run_input: Mapping[str, Any] | None = None,
+        before_each: Callable[[], object] | None = None,
     ) -> CrashSweep:
         """Give one with other options; apart, so that a flow may have parameters of these names.
 
@@ -76,6 +81,7 @@ class CrashSweep:
             every_task=self._every_task if every_task is None else every_task,
             may_fail=self._may_fail if may_fail is None else may_fail,
             run_input=self._run_input if run_input is None else run_input,
+            before_each=self._before_each if before_each is None else before_each,
         )
 
     def __call__(self, flow: Any, *args: Any, **kwargs: Any) -> Sweep:
@@ -105,6 +111,7 @@ class CrashSweep:
                 limit=self._limit,
                 every_task=self._every_task,
                 run_input=self._run_input,
+                before_each=self._before_each,
             )
         sweep.check()
         if sweep.failed and not self._may_fail:

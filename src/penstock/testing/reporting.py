@@ -36,6 +36,12 @@ _BEGINS_AGAIN = (
     " inputs alone, also where it has done its work before."
 )
 
+_CLEAR_BEFORE = (
+    "It gave something else even when it was stopped before its first step. What the runs of the"
+    " sweep before it have left is still there: files, variables of a module. Clear it with"
+    " crash_sweep.with_options(before_each=function), which is called before each run."
+)
+
 ADVICE = {
     SAME_ANSWER: (_BEGINS_AGAIN, _TAKE_IN_A_TASK, _CHANGE_NOTHING),
     OTHER_INPUTS: (_TAKE_IN_A_TASK, _CHANGE_NOTHING),
@@ -84,6 +90,10 @@ class Sweep:
             lines.append(f"\n  ... and {len(found) - KINDS_SHOWN} others.")
         promises = dict.fromkeys(promise for promise, _about in found)
         advice = dict.fromkeys(each for promise in promises for each in ADVICE.get(promise, ()))
+        if any(
+            promise == SAME_ANSWER and seen[0][0] == 0 for (promise, _), (_, seen) in found.items()
+        ):
+            advice = {_CLEAR_BEFORE: None, **advice}
         if advice:
             lines += ["\nWhat to do:", *(f"  - {each}" for each in advice)]
         return "\n".join(lines)

@@ -360,8 +360,13 @@ class Process:
     def _resume_paused(self, call: FlowCall) -> None:
         state, run_id = call.run.state, call.run.id
         if state is not None and state.is_paused():
-            run_input = self._simulation.run_input
-            self._scheduler.start(lambda: let_go(run_id, run_input), "somebody")
+            self._scheduler.start(lambda: self._let_go(run_id), "somebody")
+
+    def _let_go(self, flow_run_id: UUID) -> None:
+        try:
+            let_go(flow_run_id, self._simulation.run_input)
+        except ValueError as error:
+            self._scheduler.end(error)  # the run would wait for ever
 
     def over(self, call: Any, value: Any) -> None:
         """Look whether what the caller is about to be given is recorded."""
@@ -389,9 +394,22 @@ class Process:
 
 
 def let_go(flow_run_id: UUID, run_input: Mapping[str, Any] | None) -> None:
-    """Resume a run as another program would; one that is not paused is left as it is."""
-    with contextlib.suppress(NotPausedError):
+    """Resume a run as another program would; one that is not paused is left as it is.
+
+    Raises:
+        ValueError: the run waits for another input.
+    """
+    try:
         get_client(sync_client=True).resume_flow_run(flow_run_id, run_input)
+    except NotPausedError:
+        pass
+    except RuntimeError as error:
+        why = str(error).split(" It stays paused", 1)[0]
+        given = "is given none" if run_input is None else f"is given {dict(run_input)!r}"
+        raise ValueError(
+            f"A pause is to be ended at once, and {given}: {why} Say what it is to be given:"
+            " crash_sweep.with_options(run_input={...})."
+        ) from error
 
 
 def _plain(value: Any) -> Any:
