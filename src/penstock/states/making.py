@@ -115,12 +115,14 @@ def Paused(
         pause_key: identifies the pause, so that it happens once in a run.
 
     Raises:
-        ValueError: two times are given.
+        ValueError: two times are given, or one in `state_details`.
     """
     details = _details(kwargs)
-    is_given = timeout_seconds is not None or pause_expiration_time is not None
-    if details.pause_timeout is not None and is_given:
-        message = "An extra pause timeout was given: state_details has one already."
+    if details.pause_timeout is not None:
+        message = (
+            "state_details has a pause_timeout. Give it as pause_expiration_time, or give"
+            " timeout_seconds."
+        )
         raise ValueError(message)
     if timeout_seconds is not None and pause_expiration_time is not None:
         message = "Give either timeout_seconds or pause_expiration_time, not both."
