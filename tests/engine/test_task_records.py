@@ -272,13 +272,18 @@ BAD_NAMES = {
 }
 
 
+def key_for_a_name(context, arguments):
+    return "key for a name"
+
+
+@pytest.mark.parametrize("cache_key_fn", [None, key_for_a_name])
 @pytest.mark.parametrize("how", ["call", "submit"])
 @pytest.mark.parametrize("case", BAD_NAMES)
-def test_a_name_that_cannot_be_made_ends_the_run(case, how, records):
+def test_a_name_that_cannot_be_made_fails_the_run(case, how, cache_key_fn, records):
     template, text = BAD_NAMES[case]
     called = []
 
-    @task(task_run_name=template)
+    @task(task_run_name=template, cache_key_fn=cache_key_fn)
     def takes(x):
         called.append(x)
 
@@ -289,10 +294,21 @@ def test_a_name_that_cannot_be_made_ends_the_run(case, how, records):
 
     state = run(work)
 
-    assert state.is_failed() or state.is_crashed()
+    assert state.is_failed()
     assert re.search(text, state.message)
     assert records.task_run().state_type == state.type
     assert called == []
+
+
+def test_a_name_that_cannot_be_made_is_tried_again_as_the_function_is(records):
+    names = iter([7, "b"])
+
+    @task(task_run_name=lambda: next(names), retries=1)
+    def gives_one():
+        return 1
+
+    assert run(gives_one) == 1
+    assert records.task_run().name == "b"
 
 
 # -- tags -----------------------------------------------------------------------------------------

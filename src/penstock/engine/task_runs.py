@@ -41,8 +41,6 @@ from penstock.task_runners.waiting import Interrupted
 from penstock.utilities.collections import LEAF_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from penstock.records import TaskRun
 
 _COMPLETED = StateType.COMPLETED
@@ -151,10 +149,11 @@ def orchestrate_task_run(call: TaskCall) -> Steps[State]:
     if state.type is not _RUNNING:
         return state
     execution.in_flight.add(run)
-    if task.task_run_name is not None and run.cache_key is None:
-        yield from _rename(call, context, parameters)
+    is_named = task.task_run_name is None or run.cache_key is not None
     while state.type is _RUNNING:
-        outcome = yield Invoke(_call_of(call, context, parameters))
+        failure = None if is_named else (yield from _name(call, context))
+        is_named = failure is None
+        outcome = failure or (yield Invoke(_call_of(call, context, parameters)))
         state = yield from _finish(call, context, outcome)
         if not state.is_final() and not state.is_paused():
             state = yield from _wait_and_run_again(call, state)
@@ -175,7 +174,10 @@ def _begin(call: TaskCall, context: TaskRunContext) -> Steps[State]:
             return (yield from _finish(call, context, Outcome(error=error), has_key=False))
     if details is not None and task.task_run_name is not None:
         # Before it is known whether it is Cached: such a run has its name, too.
-        yield from _rename(call, context, context.parameters)
+        failure = yield from _name(call, context)
+        if failure is not None:
+            yield from propose(call, Running())
+            return (yield from _finish(call, context, failure, has_key=False))
     if task.persist_result is not False and _was_completed_by_hand(run):
         # Without a result: it is not to be executed again.
         return (yield from propose(call, Completed(data=UnknownResult()), force=True))
@@ -328,10 +330,19 @@ def _after_cached(call: TaskCall, context: TaskRunContext, state: State) -> Step
             call.logger().debug("Finished in state %s", _in_words(call, state))
 
 
-def _rename(call: TaskCall, context: TaskRunContext, parameters: Mapping[str, Any]) -> Steps[None]:
+def _name(call: TaskCall, context: TaskRunContext) -> Steps[Outcome | None]:
+    """Name a run as its task says; what a template or callable of a user raises fails the run."""
+    try:
+        yield from _rename(call, context)
+    except Exception as error:  # noqa: BLE001 - a user's code: it fails, it does not crash
+        return Outcome(error=error)
+    return None
+
+
+def _rename(call: TaskCall, context: TaskRunContext) -> Steps[None]:
     name = call.task.task_run_name
     if isinstance(name, str):
-        call.run.name = name.format(**parameters)
+        call.run.name = name.format(**context.parameters)
         return
     made = yield Ask(name, (), {}, context)
     if not isinstance(made, str):
