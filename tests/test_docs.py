@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def test_every_option_of_the_decorators_is_in_a_table(page, kind):
         if row.startswith("| `")
         for name in re.findall(r"`(\w+)`", row.split("|")[1])
     }
-    code = kind.__init__.__code__
+    code = inspect.unwrap(kind.__init__).__code__
     taken = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) - {"self", "fn"}
 
     assert named == taken
