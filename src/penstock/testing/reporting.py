@@ -37,9 +37,10 @@ _BEGINS_AGAIN = (
 )
 
 _CLEAR_BEFORE = (
-    "It gave something else even when it was stopped before its first step. What the runs of the"
-    " sweep before it have left is still there: files, variables of a module. Clear it with"
-    " crash_sweep.with_options(before_each=function), which is called before each run."
+    "It gave something else even when it was stopped before its first step: what it gives depends"
+    " on time or chance, or on what the runs of the sweep before it have left, in files or"
+    " variables of a module. Clear these with crash_sweep.with_options(before_each=function), which"
+    " is called before each run."
 )
 
 ADVICE = {
