@@ -39,7 +39,7 @@ _BEGINS_AGAIN = (
 _CLEAR_BEFORE = (
     "It gave something else even when it was stopped before its first step: what it gives depends"
     " on time or chance, or on what the runs of the sweep before it have left, in files or"
-    " variables of a module. Clear these with crash_sweep.with_options(before_each=function), which"
+    " variables of a module. Clear these with crash_sweep.with_options(before_each=function): it"
     " is called before each run."
 )
 
