@@ -219,7 +219,7 @@ def _refuse_deadlock(future: PenstockFuture) -> None:
     What has not begun there goes on on another one.
     """
     loops = sys.modules.get("penstock.task_runners.loops")
-    here = None if loops is None else loops.running_loop()
+    here = None if loops is None else loops.waiting_loop()
     if here is None:
         return
     seen: set[UUID] = set()

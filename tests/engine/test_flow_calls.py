@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from penstock import flow, task
+from penstock.exceptions import WouldDeadlock
 from penstock.states import State
 
 
@@ -202,6 +203,47 @@ def test_an_async_flow_in_a_sync_flow_has_a_loop_of_its_own():
         return where()
 
     assert parent() != threading.get_ident()
+
+
+def test_a_sync_flow_in_an_async_flow_has_a_thread_of_its_own():
+    async def one():
+        return 1
+
+    @flow
+    def child():
+        return threading.get_ident(), asyncio.run(one())
+
+    @flow
+    async def parent():
+        return child()
+
+    thread, value = asyncio.run(parent())
+
+    assert thread != threading.get_ident()
+    assert value == 1
+
+
+def test_a_sync_flow_that_waits_for_the_loop_of_its_async_parent_says_so():
+    @task
+    async def sleeps():
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    @flow
+    async def parent():
+        future = await sleeps.submit()
+        await asyncio.sleep(0)
+
+        @flow
+        def child():
+            future.block()
+
+        with pytest.raises(WouldDeadlock, match="event loop"):
+            child()
+        await future.wait()
+        return "said"
+
+    assert asyncio.run(parent()) == "said"
 
 
 def test_flows_run_in_any_thread():

@@ -6,7 +6,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock, world
-from penstock.context import FlowRunContext
+from penstock.context import FlowRunContext, current_caller
 from penstock.engine import inputs as run_inputs
 from penstock.engine.cancelling import attendant, names_of, wait_for_code
 from penstock.engine.debugging import log_call
@@ -335,6 +335,11 @@ def _sleep_until(call: FlowCall, when: float) -> Steps[None]:
 _LONGEST_SLEEP_S = 0.2
 
 
+def _is_called_by_async_code(call: FlowCall) -> bool:
+    caller = None if call.flow.isasync or call.execution.parent is None else current_caller()
+    return caller is not None and caller.isasync
+
+
 def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[State]:
     """Call the flow's function once, wait for its tasks, and give the state to propose."""
     flow, execution = call.flow, call.execution
@@ -359,6 +364,7 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
         name=call.run.name,
     )
     invocation.interruptible = _has_to_be_interruptible(call)
+    invocation.apart = _is_called_by_async_code(call)
     execution.invocation = invocation
     if execution.settings.debug_mode:
         log_call(call.logger(), invocation)

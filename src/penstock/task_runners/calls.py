@@ -34,6 +34,7 @@ class Call(msgspec.Struct, eq=False):
         context: the context variables to run it in; those of the running thread by default.
         interruptible: it may be stopped from outside, though its time is not limited.
         name: the run's name, for messages.
+        apart: it is called in a new thread, whichever one waits for it.
     """
 
     fn: Callable[..., Any]
@@ -46,6 +47,7 @@ class Call(msgspec.Struct, eq=False):
     name: str = ""
     interruptible: bool = False
     deadline: Deadline | None = None
+    apart: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what another process needs: not the contexts of this one."""

@@ -195,6 +195,9 @@ class _LoopThread:
 _loop_threads: list[_LoopThread] = []
 _making = threading.Lock()
 _depth: contextvars.ContextVar[int] = contextvars.ContextVar("penstock_loop_depth", default=0)
+_waiting_loop: contextvars.ContextVar[asyncio.AbstractEventLoop | None] = contextvars.ContextVar(
+    "penstock_waiting_loop", default=None
+)
 
 
 def _depth_of(loop: asyncio.AbstractEventLoop) -> int | None:
@@ -243,6 +246,21 @@ class _Blocking:
 def blocking_this_loop() -> _Blocking:
     """Say that this thread waits in the block, so that its loop is given nothing more."""
     return _Blocking()
+
+
+def call_apart(work: Callable[[], Outcome]) -> Outcome:
+    """Do work that calls sync code in a new thread, and waits for it, with its loop, in this."""
+    token = _waiting_loop.set(waiting_loop())
+    try:
+        with blocking_this_loop():
+            return work()
+    finally:
+        _waiting_loop.reset(token)
+
+
+def waiting_loop() -> asyncio.AbstractEventLoop | None:
+    """Give the loop that does nothing before this code is over, whichever thread it is in."""
+    return running_loop() or _waiting_loop.get()
 
 
 def run_blocking(call: Call) -> Outcome:

@@ -70,6 +70,11 @@ def invoke(call: Call) -> Outcome:
         from penstock.task_runners import loops
 
         return loops.run_blocking(call)
+    if call.apart:
+        # Sync code of async code: there it may run loops of its own.
+        from penstock.task_runners import loops
+
+        return loops.call_apart(lambda: _invoke_elsewhere(call))
     if call.timeout_s and not _interrupts_here():
         return _invoke_elsewhere(call)
     return perform(call)
