@@ -63,6 +63,18 @@ def test_columns_begin_where_their_headings_do(rows):
     assert len({cell_len(line) for line in marked}) == 1
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_objects_that_are_written_one_by_one_are_the_same_json(capsys, count):
+    whole = {"name": "two\nlines", "states": [], "more": {"a": [1, {}]}}
+    objects = [{"number": number, "tags": ["x"], "none": {}} for number in range(count)]
+
+    output.write_json_of_many(whole, "task_runs", iter(objects))
+    piecewise = capsys.readouterr().out
+    output.write_json([whole | {"task_runs": objects}])
+
+    assert piecewise == capsys.readouterr().out
+
+
 def test_a_command_that_writes_to_a_pipe_imports_no_rich(penstock_home):
     code = (
         "import sys; from penstock.cli import main; main(['db', 'status'])"

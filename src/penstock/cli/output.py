@@ -98,6 +98,29 @@ def write_json(objects: Iterable[dict[str, Any]]) -> None:
     write("]\n" if separator == "\n" else "\n]\n")
 
 
+def write_json_of_many(
+    document: dict[str, Any], name: str, objects: Iterable[dict[str, Any]]
+) -> None:
+    """Write a list of one object, whose last field has objects that are written one at a time.
+
+    Parameters:
+        document: the object, without that field.
+        name: the field.
+        objects: as for `write_json`.
+
+    Raises:
+        OutputClosed: nobody reads it any more.
+    """
+    begun = _as_json(document | {name: []}).removesuffix("[]\n}")
+    write("[\n  " + begun.replace("\n", "\n  ") + "[")
+    separator = "\n"
+    for each in objects:
+        indented = _as_json(each).replace("\n", "\n      ")
+        write(f"{separator}      {indented}")
+        separator = ",\n"
+    write("]\n  }\n]\n" if separator == "\n" else "\n    ]\n  }\n]\n")
+
+
 def write_document(document: dict[str, Any]) -> None:
     """Write one object as JSON; see `write_json`.
 

@@ -20,7 +20,7 @@ from penstock.cli.output import (
     here,
     write,
     write_fields,
-    write_json,
+    write_json_of_many,
     write_table,
 )
 from penstock.cli.ownership import ownership_of, why_it_waits
@@ -67,11 +67,9 @@ def inspect_flow_run(
         whole = flow_run_object(run, ownership) | {
             "waiting_for": why_it_waits(run, ownership),
             "states": [state_object(state) for state in run.history],
-            "task_runs": [
-                _task_run_object(each, states=states) for each in _task_runs(store, run.id)
-            ],
         }
-        write_json([whole])
+        task_runs = (_task_run_object(each, states=states) for each in _task_runs(store, run.id))
+        write_json_of_many(whole, "task_runs", task_runs)
         return
     write_fields(_fields_of(run, ownership))
     if timeline:
