@@ -93,6 +93,12 @@ WAYS = {
         [makes.submit(1), makes(Unsteady(1))]
     ).result(),
     "mapped": lambda makes, takes: [f.result() for f in takes.map([makes(Unsteady(1))])],
+    "a future": lambda makes, takes: takes.submit(makes.submit(1)).result(),
+    "a state": lambda makes, takes: takes(makes(1, return_state=True)),
+    "a cached one's": lambda makes, takes: takes.submit(
+        makes.with_options(cache_key_fn=lambda *_: "known").submit(1)
+    ).result(),
+    "mapped futures": lambda makes, takes: takes.submit(makes.map([1, Unsteady(1)])).result(),
     "waited for": lambda makes, takes: takes(makes(Unsteady(1)), wait_for=[makes.submit(1)]),
 }
 
@@ -199,6 +205,28 @@ def test_an_object_that_cannot_be_pickled_any_more_counts_by_its_type(makes, tak
     executions(work)
 
     assert executed == {"makes": 1, "takes": 1}
+
+
+FROM_OTHERS = {
+    "future": lambda makes, takes, now: takes.submit(makes.submit(now)).result(),
+    "among others": lambda makes, takes, now: takes.submit([makes.submit(now), 1]).result(),
+    "state": lambda makes, takes, now: takes(makes(now, return_state=True)),
+    "children": lambda makes, takes, now: takes.submit(makes.map([now, 2])).result(),
+}
+
+
+@pytest.mark.parametrize("way", FROM_OTHERS)
+def test_what_comes_from_a_run_that_was_begun_anew_is_another_input(way, makes, executed):
+    @task
+    def takes(x):
+        executed["takes"] += 1
+        return x
+
+    given = []
+    executions(lambda now: given.append(FROM_OTHERS[way](makes, takes, now)))
+
+    assert executed["takes"] == 2
+    assert given[0] != given[1]
 
 
 # -- in another process ---------------------------------------------------------------------------

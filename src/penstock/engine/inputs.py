@@ -287,8 +287,14 @@ def difference_in_words(recorded: Mapping[str, list[Any]], given: Mapping[str, l
 def _identity_of(part: Any) -> Any:
     if isinstance(part, quote):
         raise StopVisiting(part)
+    # The id is that of the record: it is another one where a run was begun anew for other inputs.
     if isinstance(part, PenstockFuture):
-        return ("task_run", part.identity)
+        return ("task_run", part.identity, _run_of(part.state))
     if isinstance(part, State):
-        return ("state", part.type.value, part.name)
+        return ("state", part.type.value, part.name, _run_of(part))
     return part
+
+
+def _run_of(state: State | None) -> bytes | None:
+    run_id = None if state is None else state.state_details.task_run_id
+    return None if run_id is None else run_id.bytes
