@@ -469,6 +469,10 @@ def script(tmp_path):
         sys.path.remove(str(tmp_path))
 
 
+def test_a_flow_knows_where_it_is_loaded_from():
+    assert at_top._entrypoint == at_top.entrypoint == f"{__file__}:at_top"
+
+
 def test_a_flow_is_loaded_from_a_file(script):
     loaded = load_flow_from_entrypoint(f"{script}:second")
 

@@ -123,7 +123,7 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
         check.check_on_crash(on_crash, self.name)
         self.on_crash = on_crash
         self._take_numbers(retries, retry_delay_seconds, timeout_seconds)
-        self._entrypoint: str | None = None
+        self._given_entrypoint: str | None = None
         if validate_parameters:
             from penstock.utilities.validation import check_signature
 
@@ -154,12 +154,17 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
     @property
     def entrypoint(self) -> str | None:
         """Give where the flow is loaded from in another process: `file:function`."""
-        if self._entrypoint is None and self._made_entrypoint is None:
+        if self._given_entrypoint is None and self._made_entrypoint is None:
             path = check.source_file(self.fn)
             name = getattr(self.fn, "__qualname__", None)
             is_found = path is not None and name is not None and "<locals>" not in name
             self._made_entrypoint = f"{path}:{name}" if is_found else ""
-        return self._entrypoint or self._made_entrypoint or None
+        return self._given_entrypoint or self._made_entrypoint or None
+
+    @property
+    def _entrypoint(self) -> str | None:
+        """Give the entrypoint, under the name that programs of Prefect 2 know."""
+        return self.entrypoint
 
     @property
     def parameters(self) -> Any:
@@ -359,7 +364,7 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
         options |= {option: value for option, value in keep_none.items() if value is not None}
         options |= check.given(unset_none)
         made = type(self)(self.fn, **options)
-        made._entrypoint = self._entrypoint  # noqa: SLF001 - of the same class
+        made._given_entrypoint = self._given_entrypoint  # noqa: SLF001 - of the same class
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -35,7 +35,7 @@ class LoadableFlow:
 
     name: str
     is_graph: ClassVar[bool] = False
-    _entrypoint: str | None
+    _given_entrypoint: str | None
     _module: str | None = None
 
     @property
@@ -262,9 +262,9 @@ def load_flow_from_entrypoint(entrypoint: str) -> Any:
         )
         raise MissingFlowError(message)
     value = cast("Any", found)
-    if value._entrypoint is None:  # noqa: SLF001 - where it can be loaded again is known only here
+    if value._given_entrypoint is None:  # noqa: SLF001 - where it can be loaded again is known only here
         resolved = f"{Path(path).expanduser().resolve()}:{name}"
-        value._entrypoint = resolved if separator else entrypoint  # noqa: SLF001
+        value._given_entrypoint = resolved if separator else entrypoint  # noqa: SLF001
     return value
 
 

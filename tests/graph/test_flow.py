@@ -263,7 +263,7 @@ def test_where_another_process_finds_it(tmp_path):
 def test_where_it_is_can_be_said():
     flow = Flow("n")
     assert flow.entrypoint is None
-    flow._entrypoint = "here.py:flow"
+    flow._given_entrypoint = "here.py:flow"
     assert flow.entrypoint == "here.py:flow"
 
 

@@ -98,7 +98,7 @@ class Flow(GraphBuilding, LoadableFlow):
         self.state_handlers = options.checked_handlers(state_handlers, f"flow {name!r}")
         if on_failure is not None:
             self.state_handlers.append(options.handler_on_failure(on_failure))
-        self._entrypoint: str | None = None
+        self._given_entrypoint: str | None = None
         self._module: str | None = _calling_module()
         self._outer: list[Any] = []
         for task in tasks or ():
@@ -193,8 +193,8 @@ class Flow(GraphBuilding, LoadableFlow):
     @property
     def entrypoint(self) -> str | None:
         """Give where another process finds it, `file:variable`; none if it cannot."""
-        if self._entrypoint is not None:
-            return self._entrypoint
+        if self._given_entrypoint is not None:
+            return self._given_entrypoint
         module = sys.modules.get(self._module or "")
         path = getattr(module, "__file__", None)
         if path is None:
