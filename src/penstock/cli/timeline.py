@@ -116,28 +116,38 @@ def _line_of(run: FlowRun | TaskRun, until: float, name: str) -> Line:
 
 
 def _lines_of(task_runs: Iterable[TaskRun], until: float) -> Iterator[Line]:
-    folded: dict[str, list[TaskRun]] = {}
+    folded: dict[str, _Folded] = {}
     for number, run in enumerate(task_runs):
+        line = _line_of(run, until, f"  {run.name}")
         if number < DRAWN_LIMIT:
-            yield _line_of(run, until, f"  {run.name}")
+            yield line
         else:
-            folded.setdefault(run.task_key, []).append(run)
-    for runs in folded.values():
-        yield _folded(runs, until)
+            folded.setdefault(run.task_key, _Folded()).add(run, line)
+    for task_key, each in folded.items():
+        yield each.line(task_key)
 
 
-def _folded(runs: list[TaskRun], until: float) -> Line:
-    """Give one line for many task runs of a task."""
-    lines = [_line_of(run, until, "") for run in runs]
-    spans = [span for line in lines for span in line.spans]
-    counts: dict[str, int] = {}
-    for run in runs:
-        counts[run.state_name or "no state"] = counts.get(run.state_name or "no state", 0) + 1
-    note = ", ".join(f"{count} {name}" for name, count in counts.items())
-    worst = next((run.state_type for run in runs if run.state_type in _STYLES), None)
-    name = title_of_task(runs[0].task_key)
-    took_s = sum(line.took_s for line in lines)
-    return Line(f"  {name} x {len(runs)}", spans, took_s, note, worst)
+class _Folded:
+    """One line for many task runs of a task, which are not kept."""
+
+    def __init__(self) -> None:
+        self._spans: list[Span] = []
+        self._counts: dict[str, int] = {}
+        self._worst: StateType | None = None
+        self._took_s = 0.0
+
+    def add(self, run: TaskRun, line: Line) -> None:
+        self._spans += line.spans
+        self._took_s += line.took_s
+        name = run.state_name or "no state"
+        self._counts[name] = self._counts.get(name, 0) + 1
+        if self._worst is None and run.state_type in _STYLES:
+            self._worst = run.state_type
+
+    def line(self, task_key: str) -> Line:
+        note = ", ".join(f"{count} {name}" for name, count in self._counts.items())
+        name = f"  {title_of_task(task_key)} x {sum(self._counts.values())}"
+        return Line(name, self._spans, self._took_s, note, self._worst)
 
 
 def _write(lines: list[Line], begin: float, end: float) -> None:
