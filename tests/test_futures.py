@@ -329,6 +329,16 @@ def test_states_are_resolved_to_data_too():
     assert isinstance(resolve_futures_to_data(Failed(), raise_on_failure=False), Exception)
 
 
+def test_what_has_asynchronous_futures_is_awaited():
+    async def work():
+        future = await gives_async.submit(1)
+        data = await resolve_futures_to_data({"a": [future]})
+        states = await resolve_futures_to_states(each for each in [future])
+        return data, [state.name for state in states]
+
+    assert run_async(work) == ({"a": [1]}, ["Completed"])
+
+
 def test_what_is_quoted_is_left_alone():
     def work():
         quoted = quote([gives.submit(1)])

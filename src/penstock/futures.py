@@ -258,6 +258,26 @@ def _resolve(expr: Any, value_of: Callable[[Any], Any], kinds: tuple[type, ...])
     return visit_collection(expr, visit, return_data=True)
 
 
+def _now_or_awaited(expr: Any, resolve: Callable[[Any], Any]) -> Any:
+    found: list[PenstockFuture] = []
+
+    def note(part: PenstockFuture) -> PenstockFuture:
+        if part.asynchronous:
+            found.append(part)
+        return part
+
+    rebuilt = _resolve(expr, note, (PenstockFuture,))  # a generator can be read once
+    if not found:
+        return resolve(rebuilt)
+
+    async def wait_and_resolve() -> Any:
+        for future in found:
+            await future.wait()
+        return resolve(rebuilt)
+
+    return wait_and_resolve()
+
+
 def resolve_futures_to_data(expr: Any, raise_on_failure: bool = True) -> Any:  # noqa: FBT001, FBT002
     """Rebuild a collection with each future and each state replaced by its result.
 
@@ -265,17 +285,29 @@ def resolve_futures_to_data(expr: Any, raise_on_failure: bool = True) -> Any:  #
         expr: lists, tuples, sets, dicts, dataclasses, pydantic models; what is in `quote` is
             left alone.
         raise_on_failure: raise the exception of a run that failed; otherwise put it in its place.
+
+    Returns:
+        The collection; an awaitable of it if a future in it is asynchronous.
     """
 
     def value_of(part: PenstockFuture | State) -> Any:
         state = part.block() if isinstance(part, PenstockFuture) else part
         return None if state is None else state_result(state, raise_on_failure)
 
-    return _resolve(expr, value_of, (PenstockFuture, State))
+    return _now_or_awaited(expr, lambda found: _resolve(found, value_of, (PenstockFuture, State)))
 
 
 def resolve_futures_to_states(expr: Any) -> Any:
-    """Rebuild a collection with each future replaced by its final state."""
+    """Rebuild a collection with each future replaced by its final state.
+
+    Returns:
+        The collection; an awaitable of it if a future in it is asynchronous.
+    """
+    return _now_or_awaited(expr, states_instead)
+
+
+def states_instead(expr: Any) -> Any:
+    """Rebuild a collection with each future replaced by its final state, whatever its kind."""
 
     def state_of(part: PenstockFuture) -> Any:
         return part.block()
