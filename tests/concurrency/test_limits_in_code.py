@@ -66,7 +66,7 @@ def test_more_than_there_are_is_an_error(store):
         pytest.fail("it has no slots")
 
 
-@pytest.mark.parametrize("names", ["", "tag:db", [1]])
+@pytest.mark.parametrize("names", ["", "tag:db", [1], 5])
 def test_what_is_no_name_is_said_so(names):
     with pytest.raises(ValueError, match="not the name"), concurrency(names):
         pytest.fail("it has no slot")

@@ -137,6 +137,27 @@ def test_a_cached_task_needs_no_slot(client):
     assert ingest() == "Cached"
 
 
+@pytest.mark.parametrize("how", ["called", "submitted"])
+def test_a_task_run_that_is_refused_for_good_is_recorded_with_the_reason(client, how):
+    client.create_concurrency_limit("db", 0)
+
+    @task(tags=["db"])
+    def load():
+        return 1
+
+    @flow
+    def ingest():
+        return load(return_state=True) if how == "called" else load.submit().wait()
+
+    state = ingest(return_state=True)
+
+    assert (state.type.value, state.message) == ("FAILED", "1/1 states are not final.")
+    [run] = get_store().read_task_runs(state.state_details.flow_run_id)
+    assert (run.name, run.state.name) == ("load-0", "Pending")
+    assert "'db'" in run.state.message
+    assert "0" in run.state.message
+
+
 def test_async_tasks_are_limited_too(client):
     import asyncio
 

@@ -95,7 +95,10 @@ class Asking:
 
 
 def _checked_names(names: str | Iterable[str]) -> list[str]:
-    given: list[Any] = [names] if isinstance(names, str) else list(names)
+    try:
+        given: list[Any] = [names] if isinstance(names, str) else list(names)
+    except TypeError:
+        given = [names]
     for name in given:
         if not isinstance(name, str) or not name or name.startswith(TAG):
             message = (

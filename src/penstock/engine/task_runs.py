@@ -9,19 +9,21 @@ from penstock import clock
 from penstock.context import TaskRunContext
 from penstock.engine import inputs as run_inputs
 from penstock.engine.debugging import log_call, state_for_log
-from penstock.engine.effects import Ask, Await, Invoke, Save, Sleep, Steps
+from penstock.engine.effects import Ask, Await, Commit, Invoke, Save, Sleep, Steps
 from penstock.engine.links import link_recorded, link_result
 from penstock.engine.task_transitions import (
     TaskCall,
     broken_off_state_of,
     let_go,
     propose,
+    rows_of,
     run_hooks,
 )
 from penstock.exceptions import Abort, CancelledRun, Pause, UpstreamTaskError
 from penstock.futures import states_instead
 from penstock.records import EXECUTE_AGAIN
 from penstock.results import BaseResult, UnknownResult, have_same_inputs
+from penstock.rules import Facts, record, take_back
 from penstock.states import (
     Cancelled,
     Completed,
@@ -62,7 +64,10 @@ def begin_task_run(call: TaskCall) -> Steps[State]:
     except Abort as abort:
         if call.execution.stopped:
             raise
-        state = _state_after_abort(call, abort)
+        try:
+            state = yield from _state_after_abort(call, abort)
+        except Exception as error:  # noqa: BLE001 - it could not be recorded
+            state = yield from report_task_run_crashes(call, error)
     except Pause as pause:
         state = pause.state
     except GeneratorExit:
@@ -81,17 +86,27 @@ def begin_task_run(call: TaskCall) -> Steps[State]:
     return state
 
 
-def _state_after_abort(call: TaskCall, abort: Abort) -> State:
-    state = call.run.state or Pending()
+def _state_after_abort(call: TaskCall, abort: Abort) -> Steps[State]:
+    """Give the state that a run stays in; one that was never begun is recorded, and says why."""
+    run = call.run
+    state = run.state or Pending()
     if state.is_final():
-        call.logger().info("Task run %r already finished.", call.run.name)
-    else:
-        call.logger().warning(
-            "Task run %r received abort during orchestration: %s Task run is in %s state.",
-            call.run.name,
-            abort,
-            state.type.value,
-        )
+        call.logger().info("Task run %r already finished.", run.name)
+        return state
+    if state.is_pending():
+        former, state = run.state, Pending(message=str(abort))
+        record(run, state, Facts(now=state.timestamp, flow_run=call.execution.seen_flow_run))
+        try:
+            yield Commit(call.execution, rows_of(run, state))
+        except (Exception, Abort):
+            take_back(run, former)
+            raise
+    call.logger().warning(
+        "Task run %r received abort during orchestration: %s Task run is in %s state.",
+        run.name,
+        abort,
+        state.type.value,
+    )
     return state
 
 

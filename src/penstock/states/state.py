@@ -237,7 +237,8 @@ def state_result(state: State, raise_on_failure: bool = True) -> Any:  # noqa: F
             raise MissingResult(message)
         return data
     if state.type is StateType.PAUSED:
-        raise PausedRun(f"Run is paused: {state.message or state.name}.", state=state)
+        why = f": {state.message}" if state.message else ""
+        raise PausedRun(f"Run is paused, its result is not available{why}", state=state)
     if state.type not in TERMINAL_STATES:
         message = (
             f"Run is in {state.name} state ({state.type.value}): its result is not available."
