@@ -106,8 +106,12 @@ class Chaos:
         """Have the processes work, and get into trouble, for as long as the test lasts."""
         recoverers = [self.start("-c", CLI, "recover", "--watch") for _ in range(RECOVERERS)]
         until = time.monotonic() + SECONDS
+        at_most = until + SETTLING_S
         working = []
-        while time.monotonic() < until:
+        # A machine that is slow has executed nothing yet when the first troubles come.
+        while time.monotonic() < until or (
+            self.kill in troubles and not self.killed and time.monotonic() < at_most
+        ):
             working = [child for child in working if child.poll() is None]
             while len(working) < PROCESSES:
                 working.append(self.start(str(FLOWS)))
