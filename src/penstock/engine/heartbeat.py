@@ -126,9 +126,9 @@ def heed_requests(execution: Execution, read: Requests | None = None) -> None:
 
 def _note_running(execution: Execution) -> None:
     """Write the task runs that run since the last beat, so that others see that they do."""
-    runs = list(execution.in_flight)[:NOTES_PER_BEAT_LIMIT]
-    if not runs:
+    if not execution.in_flight:
         return
+    runs = list(execution.in_flight)[:NOTES_PER_BEAT_LIMIT]
 
     def rows() -> list[Row]:
         # Called while nobody else can enqueue: a final state that is not in yet comes after.

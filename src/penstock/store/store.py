@@ -287,14 +287,16 @@ class Store:
                 request. Where that is no more than the fences, they are extended together.
         """
         expires = clock.epoch() + ttl_s
-        known: set[Fence] = set()
-        if recorded is not None:
-            held = {Fence(key, token or 0) for key, (token, _) in recorded}
-            known = held if held and held.issubset(fences) else set()
+        apart = dict(fences)
+        held = {} if recorded is None else {key: token for key, (token, _) in recorded}
+        are_known = bool(held) and all(apart.get(key) == token for key, token in held.items())
+        if are_known:
+            for key in held:
+                del apart[key]
         rows: list[Row] = [
-            (sql.EXTEND_LEASE, (expires, *fence)) for fence in fences if fence not in known
+            (sql.EXTEND_LEASE, (expires, key, token)) for key, token in apart.items()
         ]
-        if known:
+        if are_known:
             rows.append((sql.EXTEND_LEASES_OF_OWNER, (expires, str(this_process()))))
         self.commit(rows)
 
