@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FLEET = 64
 WARM_UP = 20
 COMMITS = 200
-IDLE_S = 5.0
+IDLE_S = 15.0
 RESUMER = """
 import sys, time
 from penstock import resume_flow_run
