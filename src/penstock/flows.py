@@ -20,6 +20,7 @@ from penstock.loading import (
 from penstock.settings import get_current_settings
 from penstock.task_runners import BaseTaskRunner, ConcurrentTaskRunner
 from penstock.utilities.annotations import NotSet
+from penstock.utilities.sources import source_file, source_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -148,14 +149,14 @@ class Flow(check.Decorated, LoadableFlow, Generic[P, R]):
     def version(self) -> str | None:
         """Give the version: as given, else a hash of the source file if that can be read."""
         if self._version is None and self._made_version is None:
-            self._made_version = check.source_version(self.fn) or ""
+            self._made_version = source_version(self.fn) or ""
         return self._version or self._made_version or None
 
     @property
     def entrypoint(self) -> str | None:
         """Give where the flow is loaded from in another process: `file:function`."""
         if self._given_entrypoint is None and self._made_entrypoint is None:
-            path = check.source_file(self.fn)
+            path = source_file(self.fn)
             name = getattr(self.fn, "__qualname__", None)
             is_found = path is not None and name is not None and "<locals>" not in name
             self._made_entrypoint = f"{path}:{name}" if is_found else ""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from types import ModuleType
 
-    from penstock.records import FlowRun
-
 
 class LoadableFlow:
     """What the loaders look for: a flow, whose class is above this room.
@@ -439,45 +437,3 @@ def _literal(node: ast.expr, tree: ast.Module) -> Any:
             assigned = statement.value
             value = assigned.value if isinstance(assigned, ast.Constant) else None
     return value
-
-
-def load_flow_of_run(run: FlowRun) -> Any:
-    """Give the flow that a recorded run is one of, as it is in its file now.
-
-    Raises:
-        MissingFlowError: it cannot be told where the flow is, or it is not there any more.
-        ScriptError: its file could not be imported.
-    """
-    in_python = f'In Python, call `.resume("{run.id}")` of the flow.'
-    if run.entrypoint is None:
-        message = (
-            f"It is not recorded which file has flow {run.flow_name!r}: the run was begun in an"
-            f" interactive session, or the flow is made inside a function.\n{in_python}"
-        )
-        raise MissingFlowError(message)
-    try:
-        flow = load_flow_from_entrypoint(run.entrypoint)
-    except FileNotFoundError as error:
-        message = (
-            f"The file of flow {run.flow_name!r} is gone: {run.entrypoint.rpartition(':')[0]!r}."
-            f" Put it back. {in_python}"
-        )
-        raise MissingFlowError(message) from error
-    except MissingFlowError as error:
-        message = (
-            f"Flow {run.flow_name!r} is not at {run.entrypoint!r} any more. Give the function, or"
-            f" the graph's variable, its former name. {in_python}"
-        )
-        raise MissingFlowError(message) from error
-    if flow.name == run.flow_name:
-        return flow
-    # The run may be one of a variant that `with_options` made, beside the flow itself.
-    module = sys.modules.get(flow.module_name)
-    for other in [] if module is None else flows_in(module):
-        if other.name == run.flow_name:
-            return other
-    message = (
-        f"The flow at {run.entrypoint!r} is named {flow.name!r} now, and the run is one of flow"
-        f" {run.flow_name!r}. Give it its former name. {in_python}"
-    )
-    raise MissingFlowError(message)

@@ -208,8 +208,8 @@ def test_tracebacks_with_debug_only(shop):
 def test_a_retry_of_a_flow_whose_file_is_gone_changes_nothing(shop):
     (shop.folder / "shop.py").unlink()
 
-    assert_said(shop("flow-run", "retry", "monday", "--from", "fetch"), "is gone", "Put it back")
-    assert_said(shop("flow-run", "resume", "crashed"), "is gone", "Put it back")
+    assert_said(shop("flow-run", "retry", "monday", "--from", "fetch"), "is gone", "--flow PATH")
+    assert_said(shop("flow-run", "resume", "crashed"), "is gone", "--flow PATH")
     (run,) = shop("flow-run", "inspect", "monday", "--json").objects
     assert run["state_name"] == "Completed"
 

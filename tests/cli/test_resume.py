@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -274,3 +275,133 @@ def test_a_run_of_another_host_is_left_alone_while_its_lease_lasts(
 
     assert ended.code == 2
     assert f"is being executed by process {os.getpid()} on host other." in ended.err
+
+
+# -- where the flow's code has moved --------------------------------------------------------------
+
+STEPS = """
+    from pathlib import Path
+    from penstock import flow, task
+
+    def note(line):
+        with Path("ledger").open("a") as ledger:
+            print(line, file=ledger)
+
+    @task
+    def load(x):
+        note(f"load {x}")
+        return clean(x)
+
+    @task
+    def clean(x):
+        note(f"clean {x}")
+        return x
+
+    @flow
+    def check(x):
+        return load(x)
+"""
+NIGHTLY = """
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from penstock import flow, task
+    from lib.steps import check, load, note
+
+    @task
+    def begin():
+        note("begin")
+        return 1
+
+    @flow
+    def nightly():
+        x = load(begin())
+        y = check(x + 1)
+        if not Path("mended").exists():
+            raise ValueError("no")
+        return y
+"""
+
+
+@pytest.fixture
+def release(write, project):
+    """Release the code in a folder, in the place of the release before."""
+
+    def release(name, flow_file="etl/nightly.py"):
+        write(f"releases/{name}/lib/steps.py", STEPS)
+        write(f"releases/{name}/{flow_file}", NIGHTLY)
+        for folder in (project / "releases").iterdir():
+            if folder.name != name:
+                shutil.rmtree(folder)
+        return f"releases/{name}/{flow_file}"
+
+    return release
+
+
+@pytest.mark.parametrize("flow_file", ["etl/nightly.py", "etl/every_night.py"])
+def test_a_new_release_goes_on_with_a_run_of_an_old_one(release, process, project, flow_file):
+    former = release("1")
+    assert process("run", former).code == 1
+    release("2")  # not mended yet
+    assert process("flow-run", "resume", "-", "--flow", "releases/2/etl/nightly.py").code == 1
+    present = release("3", flow_file)
+    (project / "mended").touch()
+
+    gone = process("flow-run", "resume", "-")
+    ended = process("flow-run", "resume", "-", "--flow", present)
+
+    assert gone.code == 2
+    assert "is gone" in gone.err
+    assert "--flow PATH" in gone.err
+    assert ended.code == 0
+    assert f"The run was begun from {(project / former).resolve()}" in ended.err
+    done = (project / "ledger").read_text().split("\n")
+    assert done == ["begin", "load 1", "clean 1", "load 2", "clean 2", ""]
+
+
+def test_a_release_is_retried_from_a_task_on(release, process, project):
+    assert process("run", release("1")).code == 1
+    present = release("2")
+    (project / "mended").touch()
+
+    ended = process("flow-run", "retry", "-", "--from", "load", "--flow", present)
+
+    assert ended.code == 0
+    done = (project / "ledger").read_text().split("\n")
+    assert done[:5] == ["begin", "load 1", "clean 1", "load 2", "clean 2"]
+    assert done.count("begin") == 1
+    assert done.count("load 1") == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "complaint"),
+    [
+        ("elsewhere.py", "elsewhere.py"),
+        ("flows.py:other", "There is no flow 'other' in "),
+        ("no.such.module:main", "no.such.module"),
+        ("other.py", "is named 'wrong' now, and the run is one of flow 'main'"),
+    ],
+)
+def test_a_flow_that_is_not_where_it_is_said_to_be(write, process, place, complaint):
+    write("flows.py", FAILING)
+    write("other.py", "from penstock import flow\nmain = flow(lambda: 1, name='wrong')\n")
+    assert process("run", "flows.py:main").code == 1
+
+    ended = process("flow-run", "resume", "-", "--flow", place)
+
+    assert ended.code == 2
+    assert complaint in ended.err
+    assert len(ended.err.splitlines()) <= 2
+    assert "Traceback" not in ended.err
+
+
+def test_a_flow_is_found_in_a_module_by_its_path(write, process):
+    write("flows.py", FAILING)
+    assert process("run", "flows.py:main").code == 1
+    write("package/__init__.py", "")
+    write("package/flows.py", FAILING.replace('raise ValueError("no")', "return 1"))
+
+    ended = process("flow-run", "resume", "-", "--flow", "package.flows:main")
+
+    assert ended.code == 0

@@ -17,6 +17,15 @@ flow_run_app = typer.Typer(
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+FlowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--flow",
+        metavar="PATH[:FLOW]",
+        help="Where the flow is now, if its file has moved since the run was begun.",
+        show_default=False,
+    ),
+]
 RunArgument = Annotated[
     str,
     typer.Argument(
@@ -175,6 +184,7 @@ def resume_run(
     input_json: Annotated[
         str | None, typer.Option(metavar="JSON", help="The same, as one JSON object.")
     ] = None,
+    flow: FlowOption = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what would be executed, and why.")
     ] = False,
@@ -194,7 +204,7 @@ def resume_run(
         return show_plan(flow_run, as_json=json)
     from penstock.cli.running import resume_flow_run
 
-    return resume_flow_run(flow_run, input, input_json)
+    return resume_flow_run(flow_run, input, input_json, flow)
 
 
 @flow_run_app.command("retry")
@@ -210,6 +220,7 @@ def retry_run(
             show_default=False,
         ),
     ] = None,
+    flow: FlowOption = None,
 ) -> int:
     """Execute a run again: what did not complete, or all from a task on.
 
@@ -219,7 +230,7 @@ def retry_run(
     """
     from penstock.cli.retrying import retry_flow_run
 
-    return retry_flow_run(flow_run, from_task)
+    return retry_flow_run(flow_run, from_task, flow)
 
 
 @flow_run_app.command("delete")

@@ -9,17 +9,18 @@ from penstock.cli.finding import find_flow_run
 from penstock.cli.output import write
 from penstock.cli.running import resume_flow_run
 from penstock.client.retrying import ask_to_execute_again, select_from
-from penstock.loading import load_flow_of_run
+from penstock.loading_runs import load_flow_of_run
 from penstock.states import StateType
 from penstock.store import get_store
 
 
-def retry_flow_run(reference: str, task: str | None) -> int:
+def retry_flow_run(reference: str, task: str | None, place: str | None = None) -> int:
     """Execute a run again: what is not completed, or all from a task on.
 
     Parameters:
         reference: which; see `find_flow_run`.
         task: the task, by its function's name, or one of its runs by its name.
+        place: where the flow is now, if it has moved; see `load_flow_of_run`.
 
     Returns:
         The exit code for the state in which the run ended.
@@ -36,7 +37,7 @@ def retry_flow_run(reference: str, task: str | None) -> int:
                 " --from TASK to have it executed again from that task on, or run its flow anew."
             )
             raise CommandError(message)
-        return resume_flow_run(str(run.id))
+        return resume_flow_run(str(run.id), place=place)
     if run.state is None or not run.state.is_final() or run.state.is_cancelled():
         name = "no state" if run.state is None else f"state {run.state.name}"
         why = "which is final" if name.endswith("Cancelled") else "and not over"
@@ -58,11 +59,11 @@ def retry_flow_run(reference: str, task: str | None) -> int:
         tasks = ", ".join(sorted({title_of_task(each.task_key) for each in runs})) or "none"
         message = f"No run of a task {task!r} is recorded of it. Its tasks are: {tasks}."
         raise CommandError(message)
-    load_flow_of_run(run)  # refuses before anything is changed
+    load_flow_of_run(run, place)  # refuses before anything is changed
     done = [each for each in chosen if each.state is not None and each.state.is_completed()]
     ask_to_execute_again(store, run.id, done, f"To be executed again from {task!r} on.")
     write(
         f"{title_of(run)} is executed again from {chosen[0].name!r} on: {len(chosen)} of its"
         f" {len(latest)} task runs, and what follows them.\n"
     )
-    return resume_flow_run(str(run.id))
+    return resume_flow_run(str(run.id), place=place)

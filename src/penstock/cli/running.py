@@ -44,7 +44,7 @@ from penstock.exceptions import (
     TerminationSignal,
 )
 from penstock.ids import id_from_bytes, new_id
-from penstock.loading import load_flow_of_run
+from penstock.loading_runs import load_flow_of_run
 from penstock.states import State, StateType
 from penstock.store import get_store
 
@@ -120,7 +120,10 @@ def _run_graph(
 
 
 def resume_flow_run(
-    reference: str, inputs: Sequence[str] = (), input_json: str | None = None
+    reference: str,
+    inputs: Sequence[str] = (),
+    input_json: str | None = None,
+    place: str | None = None,
 ) -> int:
     """Go on with a recorded flow run; its completed task runs are not executed again.
 
@@ -130,6 +133,7 @@ def resume_flow_run(
         reference: which; see `find_flow_run`.
         inputs: what it waits for, as `name=value`.
         input_json: the same as a JSON object.
+        place: where the flow is now, if it has moved; see `load_flow_of_run`.
 
     Returns:
         The exit code for the state in which the run ended.
@@ -161,7 +165,7 @@ def resume_flow_run(
         )
         raise CommandError(message)
     _refuse_subflow(store, run)
-    flow = load_flow_of_run(run)
+    flow = load_flow_of_run(run, place)
     if _waits_for_input(run):
         _give(store, run, given)
     if flow.is_graph:

@@ -226,4 +226,10 @@ def resume_recorded_flow_run(call: FlowCall) -> Steps[State]:
     if failed is not None:
         return (yield from refuse(call, failed))
     call.logger().info("Going on with flow run %r for flow %r", run.name, flow.name)
+    moved = call.execution.relocation
+    if moved is not None:
+        call.logger().info(
+            "The run was begun from %s; its task runs are found by where their code was then.",
+            moved.former,
+        )
     return (yield from begin_flow_run(call))

@@ -64,7 +64,7 @@ def retrieve_flow_then_begin_flow_run(flow_run_id: UUID) -> Any:
     if entrypoint:
         run = msgspec.structs.replace(run, entrypoint=entrypoint)
     # It knows flows, which are above this room; the process that was started is above all.
-    loading = import_module("penstock.loading")
+    loading = import_module("penstock.loading_runs")
     flow = loading.load_flow_of_run(run)
     # A graph's `resume` always gives the state.
     return flow.resume(run.id) if flow.is_graph else flow.resume(run.id, return_state=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from penstock.context import TaskRunContext
+    from penstock.engine.relocating import Relocation
     from penstock.futures import PenstockFuture
     from penstock.records import FlowRun, TaskRun
     from penstock.task_runners import BaseTaskRunner
@@ -86,6 +87,7 @@ class Execution:
         "observed_pauses",
         "parent",
         "recorded",
+        "relocation",
         "rest",
         "result_serializer",
         "result_storage",
@@ -141,6 +143,7 @@ class Execution:
         self.stopped: str | None = None
         self.crash: BaseException | None = None
         self.recorded: dict[tuple[str, str], TaskRun] | None = None
+        self.relocation: Relocation | None = None
         self.autonomous: TaskRun | None = None
         self.burst = Burst()
         self.result_storage: Any = None
@@ -161,26 +164,38 @@ class Execution:
 
     # -- identity -----------------------------------------------------------------------------
 
-    def next_dynamic_key(self, task_key: str, caller: TaskRunContext | None) -> tuple[int, str]:
-        """Give the index of this call within its caller, and the key it makes (DESIGN 5)."""
+    def identify(self, called: Any, caller: TaskRunContext | None) -> tuple[str, int, str]:
+        """Say which task run a call makes: the task's key, the call's index, and its dynamic key.
+
+        Parameters:
+            called: the task, or the flow as a subflow.
+            caller: the task run that calls it; none where the flow does.
+        """
+        moved = self.relocation
+        task_key: str = called.task_key if moved is None else moved.key_of(called)
         if caller is None or caller.call.execution is not self:
             counters = self.dynamic_keys
             index = counters.get(task_key, 0)
             counters[task_key] = index + 1
-            return index, str(index)
+            return task_key, index, str(index)
         counters = caller.dynamic_keys
         if counters is None:
             counters = caller.dynamic_keys = {}
         index = counters.get(task_key, 0)
         counters[task_key] = index + 1
         turn = "" if caller.turn == 1 else f".{caller.turn}"
-        return index, f"{index}@{identity_hash(caller.task_run)}{turn}"
+        return task_key, index, f"{index}@{identity_hash(caller.task_run)}{turn}"
 
     def load_recorded(self) -> None:
         """Read what earlier executions of this flow run have recorded of its tasks."""
         if self.flow_run is not None:
             runs = self.store.read_task_runs(self.flow_run.id)
             self.recorded = {(run.task_key, run.dynamic_key): run for run in runs}
+            # Only second executions need it.
+            from penstock.engine.relocating import relocation_of
+
+            keys = [run.task_key for run in runs]
+            self.relocation = relocation_of(self.flow, self.flow_run, keys)
 
     def take_recorded(self, task_key: str, dynamic_key: str) -> TaskRun | None:
         """Give the record of the task run of this identity, once."""

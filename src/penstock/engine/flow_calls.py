@@ -119,14 +119,14 @@ def _run_subflow(
 ) -> Any:
     parent.refuse_when_stopped()
     task_context = TaskRunContext.variable.get()
-    index, dynamic_key = parent.next_dynamic_key(flow.task_key, task_context)
+    task_key, index, dynamic_key = parent.identify(flow, task_context)
     inputs = run_inputs.look_at(parameters, wait_for, parent.links or None)
     run = _new_flow_run(flow)
     assert parent.flow_run is not None
     dummy = TaskRun(
         name=f"{flow.name}-{index}",
         flow_run_id=parent.flow_run.id,
-        task_key=flow.task_key,
+        task_key=task_key,
         dynamic_key=dynamic_key,
         task_version=flow.version,
         tags=run.tags,

@@ -115,7 +115,7 @@ def _make_call(
     task_context: TaskRunContext | None,
     extra_sources: dict[str, list[UUID]] | None = None,
 ) -> TaskCall:
-    index, dynamic_key = execution.next_dynamic_key(task.task_key, task_context)
+    task_key, index, dynamic_key = execution.identify(task, task_context)
     inputs = run_inputs.look_at(parameters, wait_for, execution.links or None)
     if extra_sources:
         inputs = inputs or run_inputs.Inputs()
@@ -124,7 +124,7 @@ def _make_call(
     flow_run = execution.flow_run
     run = TaskRun(
         name=f"{task.name}-{index}",
-        task_key=task.task_key,
+        task_key=task_key,
         dynamic_key=dynamic_key,
         task_version=task.version,
         empirical_policy=task.policy,

@@ -14,7 +14,7 @@ from penstock.engine.drivers import choosing, inline
 from penstock.engine.execution import Execution
 from penstock.engine.flow_transitions import FlowCall, run_hooks
 from penstock.exceptions import MissingFlowError, ScriptError
-from penstock.loading import load_flow_of_run
+from penstock.loading_runs import load_flow_of_run
 from penstock.logging import get_logger, setup_logging
 from penstock.logging.loggers import flow_run_logger
 from penstock.store import get_store
