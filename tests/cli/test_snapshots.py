@@ -49,6 +49,7 @@ MASKS = {
     r'"/[^"]*/shop\.py"': '"shop.py"',  # in what was logged when the store was prepared
     r"[\d.]+ kB": "99.9 kB",
     r"process \d+ on host [\w.-]+": "process 1234 on host here",
+    r"^ +[~^]+ *\r?\n": "",  # under a line of a traceback: Python 3.13 leaves some out
     r"'[\w-]+' - Beginning flow run '[\w-]+'": "'friday' - Beginning flow run 'brave-otter'",
 }
 """What is not the same each time."""

@@ -344,8 +344,8 @@ def test_names_of_the_call_itself(name):
 
 
 def test_functions_that_do_not_tell_what_they_take():
-    with pytest.raises(ValueError, match=r"task 'zip' cannot be told.*Wrap it"):
-        task(zip)
+    with pytest.raises(ValueError, match=r"task 'min' cannot be told.*Wrap it"):
+        task(min)
 
 
 def test_positional_only_arguments_have_no_names():
