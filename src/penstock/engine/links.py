@@ -7,7 +7,6 @@ new object in the place of an old one is not taken for it; large results are hel
 from __future__ import annotations
 
 import weakref
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from penstock.exceptions import PenstockException
@@ -130,6 +129,8 @@ def link_recorded(links: ResultLinks, run_id: UUID, state: State) -> None:
     """Link a result that was recorded before; what cannot be read says so to who asks for it."""
     data = state.data
     if isinstance(data, BaseResult) and data.type == "inline":
-        with suppress(PenstockException):
+        try:
             data.get()
-            link_result(links, run_id, state, was_read=True)
+        except PenstockException:
+            return
+        link_result(links, run_id, state, was_read=True)

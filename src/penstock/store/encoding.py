@@ -122,20 +122,27 @@ def decode_history(
     """Give the states again that `encode_history` was given, without their data."""
     states: list[State] = []
     for row in _decode_history(data):
-        details = row.details or StateDetails()
-        details.flow_run_id = flow_run_id
-        details.task_run_id = task_run_id
-        states.append(
-            State(
-                type=_TYPES[row.kind],
-                name=row.name or "",
-                timestamp=row.timestamp,
-                id=row.id,
-                message=row.message,
-                state_details=details,
-            )
-        )
+        state = _state_of(row)
+        state.state_details.flow_run_id = flow_run_id
+        state.state_details.task_run_id = task_run_id
+        states.append(state)
     return states
+
+
+def decode_last_state(data: bytes) -> State:
+    """Give the last of the states that `encode_history` was given, without its data."""
+    return _state_of(_decode_history(data)[-1])
+
+
+def _state_of(row: _StateRow) -> State:
+    return State(
+        type=_TYPES[row.kind],
+        name=row.name or "",
+        timestamp=row.timestamp,
+        id=row.id,
+        message=row.message,
+        state_details=row.details or StateDetails(),
+    )
 
 
 def _result_columns(state: State | None) -> tuple[str | None, bytes | None]:

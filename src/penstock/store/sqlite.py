@@ -287,12 +287,14 @@ class SqliteDialect:
 
     def _guarded(self, work: Callable[[], T]) -> T:
         """Do `work`, again while other processes keep the file busy, within the bound."""
-        pause_s, deadline = _FIRST_PAUSE_S, clock.monotonic() + self._busy_timeout_s
+        pause_s, deadline = _FIRST_PAUSE_S, 0.0
         while True:
             try:
                 return work()
             except sqlite3.Error as error:
-                if not is_busy(error) or clock.monotonic() >= deadline:
+                now = clock.monotonic()
+                deadline = deadline or now + self._busy_timeout_s
+                if not is_busy(error) or now >= deadline:
                     raise explain(error, self.path, self._busy_timeout_s) from error
             # Not all at once again: each waits for a part of it that only chance decides.
             clock.sleep(pause_s * int.from_bytes(os.urandom(2), "big") / 65_536)

@@ -232,7 +232,7 @@ class Store:
         if not rows:
             return None
         _expires, result_type, result_data, history = rows[0]
-        state = encoding.decode_history(history)[-1]
+        state = encoding.decode_last_state(history)
         state.data = encoding.from_record(result_type, result_data)
         return state if state.is_completed() and state.data is not None else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from penstock import world
@@ -35,6 +36,8 @@ def is_async_fn(fn: Any) -> bool:
         >>> is_async_fn(functools.partial(f, 1))
         True
     """
+    if fn.__class__ is FunctionType and not fn.__dict__:
+        return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
     while True:
         if isinstance(fn, functools.partial):
             fn = cast("functools.partial[Any]", fn).func

@@ -25,6 +25,7 @@ _DIGEST_BYTES = 16
 _PLAIN = frozenset({bool, float, str, types.NoneType})
 """Types whose `repr` tells type and value."""
 
+_TEXT = frozenset({str})
 _PLAIN_OR_INT = _PLAIN | {int}
 """The same for int, but `repr` refuses ints of more than some thousand digits."""
 
@@ -182,6 +183,13 @@ def _hash_set(hasher: _Hasher, value: set[Any] | frozenset[Any], path: str) -> b
 
 
 def _hash_dict(hasher: _Hasher, value: dict[Any, Any], path: str) -> bytes:
+    if _TEXT.issuperset(map(type, value)) and _PLAIN_OR_INT.issuperset(map(type, value.values())):
+        try:
+            text = repr(sorted(value.items()))
+        except ValueError:  # an int of thousands of digits
+            pass
+        else:
+            return _digest(b"dict of plain", [text.encode("utf-8", "surrogatepass")])
     return _digest(b"dict", hasher.entries(value, path))
 
 
