@@ -139,7 +139,7 @@ class PostgresDialect:
             values.extend(row)
 
         def step(connection: Connection) -> None:
-            found = connection.execute(form, values, binary=True).fetchone()
+            found = connection.writing.execute(form, values).fetchone()
             if found is not None:
                 write.answer = found[0]
                 return

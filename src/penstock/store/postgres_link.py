@@ -103,7 +103,13 @@ class _Text(StrDumperUnknown):
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection that may outlive its process's interest in it: after a fork, or at the end."""
+    """A connection that may outlive its process's interest in it: after a fork, or at the end.
+
+    Attributes:
+        writing: Its cursor for what is written most; to make one each time costs 10 us.
+    """
+
+    writing: psycopg.Cursor[Any]
 
     def __del__(self, *_warn: Any) -> None:
         """Say nothing: in a forked child it is the parent's, and open for a good reason."""
@@ -121,6 +127,7 @@ def connect(server: Server) -> Connection:
     connection = Connection.connect(**parameters, autocommit=True)
     try:
         connection.adapters.register_dumper(str, _Text)
+        connection.writing = connection.cursor(binary=True)
         connection.execute(
             _CONFIGURE,
             (
