@@ -229,21 +229,20 @@ class LocalDaskExecutor(TaskRunnerExecutor):
     """
 
     def __init__(self, scheduler: str = "threads", num_workers: int | None = None) -> None:
+        given, scheduler = scheduler, str(scheduler).lower()
         if scheduler in _ON_PROCESSES:
             message = (
-                f"There are no worker processes for graphs yet, so scheduler={scheduler!r} cannot"
+                f"There are no worker processes for graphs yet, so scheduler={given!r} cannot"
                 " be used. Use scheduler='threads'."
             )
             raise ValueError(message)
         if scheduler not in _ON_THREADS + _ONE_BY_ONE:
             known = ", ".join((*_ON_THREADS, *_ONE_BY_ONE))
-            message = (
-                f"{scheduler!r} is not a scheduler of {type(self).__name__}. Use one of {known}."
-            )
+            message = f"{given!r} is not a scheduler of {type(self).__name__}. Use one of {known}."
             raise ValueError(message)
-        self.scheduler = scheduler
-        self.num_workers = num_workers
         on_threads = scheduler in _ON_THREADS
+        self.scheduler = "threads" if on_threads else "synchronous"
+        self.num_workers = num_workers
         super().__init__(
             ConcurrentTaskRunner(num_workers) if on_threads else SequentialTaskRunner()
         )

@@ -33,11 +33,14 @@ T = TypeVar("T")
 
 
 class Ran(NamedTuple):
-    """What a task's pipeline gives, wherever it ran: the state, and the transitions to it."""
+    """What the record of a task run needs besides the state that its pipeline has given."""
 
-    state: State
     transitions: list[tuple[State, float]]
     task_run_name: str | None = None
+
+
+_RAN = "_ran"
+"""The attribute of a state by which a `Ran` comes from another process."""
 
 
 _submitted: WeakValueDictionary[str, GraphCall] = WeakValueDictionary()
@@ -67,6 +70,7 @@ class GraphCall:
         "is_parent",
         "is_written",
         "node",
+        "ran",
         "run",
         "state",
         "transitions",
@@ -94,6 +98,7 @@ class GraphCall:
         self.execution = walk.execution
         self.is_over = self.is_written = False
         self._lock: Any = None
+        self.ran: Ran | None = None
         self.run: TaskRun | None = None
         self.transitions: recording.Transitions | None = None
         if walk.recording is not None:
@@ -217,13 +222,25 @@ class GraphCall:
             },
         )
 
-    def outcome_of(self, ran: Ran) -> Outcome:
-        """Take over what an executor's call gave."""
-        if self.transitions is not None:
+    def outcome_of(self, state: Any) -> Outcome:
+        """Take over what an executor's call gave.
+
+        Raises:
+            TypeError: that is no state.
+        """
+        if not isinstance(state, State):
+            message = (
+                f"The executor gave {state!r} for task {self.task.name!r}, which is not a state:"
+                " `wait` is to give what the submitted function has returned."
+            )
+            raise TypeError(message)
+        ran: Ran | None = self.ran or state.__dict__.pop(_RAN, None)
+        if self.transitions is not None and ran is not None:
             self.transitions.runner = ran
             for transition in ran.transitions:
                 self.transitions.append(transition)
-        return Outcome(ran.state)
+        self.ran = None
+        return Outcome(state)
 
 
 def run_task(  # noqa: PLR0913, PLR0917 - the field's signature
@@ -236,31 +253,38 @@ def run_task(  # noqa: PLR0913, PLR0917 - the field's signature
     task_runner_state_handlers: Any = None,
     upstream_mapped_states: dict[Edge, list[Any]] | None = None,
     is_mapped_parent: bool = False,  # noqa: FBT001, FBT002 - the field's signature
-) -> Ran:
+) -> State:
     """Take a task through its pipeline, wherever an executor has this called (section 6.3).
 
-    In the process of the run what the task logs and calls belongs to its task run.
+    In the process of the run what the task logs and calls belongs to its task run. In another one
+    what the record needs travels back on the state.
     """
     for edge, children in (upstream_mapped_states or {}).items():
         mapped = cast("Mapped", upstream_states[edge])
         mapped.map_states = children
         mapped.result = [None if child is None else child.result for child in children]
 
-    def run() -> Ran:
+    def run() -> tuple[State, Ran]:
         runner = task_runner_cls(
             task=task, state_handlers=task_runner_state_handlers, flow_result=flow_result
         )
-        ran = runner.run(
+        made = runner.run(
             state=state,
             upstream_states=upstream_states,
             is_mapped_parent=is_mapped_parent,
             context=context,
         )
         transitions: list[Any] = list(getattr(runner, "transitions", ()))
-        return Ran(ran, transitions, getattr(runner, "task_run_name", None))
+        return made, Ran(transitions, getattr(runner, "task_run_name", None))
 
     call = _submitted.get(context.get("task_run_id", ""))
-    return run() if call is None else call.contextvars.run(_inside, call, run)
+    if call is not None:
+        made, call.ran = call.contextvars.run(_inside, call, run)
+        return made
+    made, ran = run()
+    if "task_run_id" in context:
+        made.__dict__[_RAN] = ran
+    return made
 
 
 def _inside(call: GraphCall, run: Callable[[], T]) -> T:

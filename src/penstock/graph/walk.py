@@ -24,7 +24,7 @@ from penstock.exceptions import Abort
 from penstock.graph.executors import calls_here
 from penstock.graph.mapping import UnmappableResult, columns_of, flattened_state
 from penstock.graph.state import Failed, Mapped, Pending, State, Success
-from penstock.graph.task_calls import GraphCall, Ran, graph_task_run, perform_pipeline
+from penstock.graph.task_calls import GraphCall, graph_task_run, perform_pipeline
 from penstock.graph.wrapping import Constant
 from penstock.task_runners.timers import timers
 from penstock.task_runners.waiting import block_for_user
@@ -384,8 +384,8 @@ class Walk:
             except BaseException as caught:  # noqa: BLE001 - an executor's failure is the run's
                 error = caught
                 continue
-            if isinstance(submitted, Ran):
-                answer = call.outcome_of(submitted)
+            if isinstance(submitted, State):
+                answer, error = self._answer_of(call, submitted)
                 continue
             if hasattr(submitted, "add_done_callback"):
                 go_on = partial(self._take_answer, call, steps, submitted)
@@ -410,12 +410,16 @@ class Walk:
 
     def _take_answer(self, call: GraphCall, steps: Any, future: Any) -> None:
         """Go on with a run whose call by an executor is over."""
+        self._advance(call, steps, *self._answer_of(call, future))
+
+    def _answer_of(
+        self, call: GraphCall, submitted: Any
+    ) -> tuple[Outcome | None, BaseException | None]:
+        """Give what the executor's call has come to, or what the executor has raised."""
         try:
-            answer: Outcome = call.outcome_of(self.executor.wait(future))
+            return call.outcome_of(self.executor.wait(submitted)), None
         except BaseException as caught:  # noqa: BLE001 - an executor's failure is the run's
-            self._advance(call, steps, None, caught)
-        else:
-            self._advance(call, steps, answer)
+            return None, caught
 
     def falls_asleep(self) -> None:
         """A task run waits for its time: it takes no one's place meanwhile."""
