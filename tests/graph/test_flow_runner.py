@@ -234,7 +234,16 @@ DATES = (
 
 @pytest.mark.parametrize(
     "date",
-    [dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2000, 1, 1), "2000-01-01", "20000101T00"],  # noqa: DTZ001 - without a zone on purpose
+    [
+        dt.datetime(2000, 1, 1, tzinfo=dt.UTC),
+        dt.datetime(2000, 1, 1),  # noqa: DTZ001 - without a zone on purpose
+        "2000-01-01",
+        "20000101T00",
+        "2000/01/01",
+        "2000-01",
+        "2000-001",
+        "2000",
+    ],
 )
 def test_dates_are_of_the_date_that_is_given(date):
     assert reading(*DATES, context={"date": date}) == {

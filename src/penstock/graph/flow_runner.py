@@ -16,6 +16,7 @@ from penstock.engine.bursts import BURST, Burst
 from penstock.engine.execution import Execution
 from penstock.graph.ambient import context as ambient
 from penstock.graph.configuration import find_class
+from penstock.graph.dates import moment_of
 from penstock.graph.executors import TaskRunnerExecutor, executor_for
 from penstock.graph.nodes import Node, nodes_of
 from penstock.graph.runner import ENDRUN, Runner, call_state_handlers
@@ -396,8 +397,9 @@ def _runner_of(executor: Executor) -> BaseTaskRunner | None:
 def _fill_dates(context: dict[str, Any]) -> None:
     """Put the date of the run, and of the days around it, into a context (section 6.1)."""
     given = context.get("date")
-    moment = clock.now() if given is None else _moment(given)
-    if moment is None:
+    try:
+        moment = clock.now() if given is None else moment_of(given)
+    except (TypeError, ValueError):
         _logger.warning(
             "The context's date %r is neither a datetime nor an ISO 8601 text: it is kept, and"
             " the other dates of the run are taken from now.",
@@ -410,15 +412,3 @@ def _fill_dates(context: dict[str, Any]) -> None:
         day = moment + dt.timedelta(days=days)
         context.setdefault(name, f"{day:%Y-%m-%d}")
         context.setdefault(f"{name}_nodash", f"{day:%Y%m%d}")
-
-
-def _moment(given: Any) -> dt.datetime | None:
-    """Give the moment that a date in the context means, with its time zone; none if it is none."""
-    if isinstance(given, str):
-        try:
-            given = dt.datetime.fromisoformat(given)
-        except ValueError:
-            return None
-    if not isinstance(given, dt.datetime):
-        return None
-    return given if given.tzinfo is not None else given.replace(tzinfo=dt.UTC)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.graph.ambient import context
+from penstock.graph.dates import moment_of
 from penstock.graph.results import PrefectResult
 from penstock.graph.signals import FAIL
 from penstock.graph.task import Task
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable
 
 __all__ = ["DateTimeParameter", "Parameter", "no_default"]
@@ -124,11 +125,10 @@ class DateTimeParameter(Parameter):
         if value is None:
             return None
         try:
-            moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(value)
+            return moment_of(value)
         except (TypeError, ValueError) as error:
             message = (
                 f"Parameter {self.name!r} must be a datetime or a text of one, as"
                 f" '2013-01-31T12:00:00+00:00', not {value!r}."
             )
             raise type(error)(message) from None
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
