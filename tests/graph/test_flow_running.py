@@ -117,6 +117,7 @@ def test_parameters_may_come_with_the_context():
     flow, made = with_parameters()
     with context(parameters={"needed": 5}):
         assert flow.run().result[made].result == (5, 10)
+    assert flow.run(context={"parameters": {"needed": 6}}).result[made].result == (6, 10)
 
 
 @pytest.mark.parametrize(
@@ -338,6 +339,21 @@ def test_names_and_ids_that_are_given():
     other = "01a20480-3334-7aa3-8186-a049104944c6"
     flow.run(flow_run_id=other)
     assert other in {str(run.id) for run in recorded()}
+
+
+def test_names_and_ids_that_are_in_the_context_of_the_run():
+    with Flow("named") as flow:
+        made = reads("flow_run_id", "flow_run_name")()
+    given = {"flow_run_id": "my run", "flow_run_name": "my name"}
+    assert flow.run(context=given).result[made].result == given
+
+
+def test_caches_are_there_in_the_first_run():
+    with Flow("caches") as flow:
+        made = reads("caches")()
+    with context(caches={}):
+        del context["caches"]
+        assert flow.run().result[made].result == {"caches": {}}
 
 
 def test_the_scheduled_start_time_is_the_same_in_each_attempt():

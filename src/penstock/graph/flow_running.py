@@ -113,7 +113,7 @@ def run_flow(
     last: State | None = None
     for start_time, defaults in _events(flow, is_scheduled=is_scheduled):
         values = {**given, **defaults}
-        _check_nothing_is_missing(flow, values)
+        _check_nothing_is_missing(flow, values, options.get("context") or {})
         if start_time is not None:
             _wait_until(start_time)
         last = _Run(flow, values, runner_class, options, start_time).call()
@@ -166,8 +166,10 @@ def _parameters(
     return given
 
 
-def _check_nothing_is_missing(flow: Any, given: dict[str, Any]) -> None:
-    around: dict[str, Any] = ambient.get("parameters") or {}
+def _check_nothing_is_missing(
+    flow: Any, given: dict[str, Any], context: Mapping[str, Any]
+) -> None:
+    around: dict[str, Any] = context.get("parameters") or ambient.get("parameters") or {}
     missing = sorted(
         parameter.name
         for parameter in flow.parameters()
@@ -271,6 +273,7 @@ class _Run:
         self.state: State | None = None
         self.error: Exception | None = None
         self.is_in_task = TaskRunContext.variable.get() is not None
+        self.caches: dict[str, list[State]] = ambient.setdefault("caches", {})
 
     def call(self) -> State:
         """Make a new run, or one within the flow run that this is called in."""
@@ -392,8 +395,11 @@ class _Run:
             # What the task that calls the flow is at is nothing to the flow's own tasks.
             context = {**dict.fromkeys(_OF_ONE_TASK), **context}
         context["flow_id"] = self.flow.name
-        context["flow_run_id"] = str(self.flow_run_id or flow_run.id)
-        context["flow_run_name"] = self.flow_run_name or flow_run.name
+        run_id = self.flow_run_id or context.get("flow_run_id") or flow_run.id
+        context["flow_run_id"] = str(run_id)
+        context["flow_run_name"] = (
+            self.flow_run_name or context.get("flow_run_name") or flow_run.name
+        )
         context["scheduled_start_time"] = self.start_time or flow_run.expected_start_time
         return context
 
@@ -440,7 +446,7 @@ class _Run:
 
     def _fill_caches(self, states: dict[Task, State]) -> None:
         """Keep this run's Cached states for the next ones in this process (6.6)."""
-        caches: dict[str, list[State]] = ambient.setdefault("caches", {})
+        caches = self.caches
         for task in self.flow.sorted_tasks():
             state = states.get(task)
             if state is None:
