@@ -189,8 +189,7 @@ class TestNoResult:
     def test_it_has_nothing(self):
         assert NoResult.value is None
         assert NoResult.location is None
-        assert repr(NoResult) == "<No result>"
-        assert str(NoResult) == "NoResult"
+        assert repr(NoResult) == "<NoResultType: None>"
 
     def test_another_value_makes_a_result(self):
         assert NoResult.from_value(1) == Result(1)

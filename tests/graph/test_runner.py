@@ -406,3 +406,13 @@ def test_states_carry_the_tasks_tags(body, given, kinds):
 
 def test_a_state_is_a_state_whatever_a_handler_makes_of_it():
     assert isinstance(TaskRunner(Task(), state_handlers=[lambda *_: State()]).run(), State)
+
+
+def test_without_handlers_there_is_a_list_to_put_some_into():
+    changes = Changes()
+    runner = TaskRunner(Task())
+    assert runner.state_handlers == []
+    runner.state_handlers.append(changes)
+    assert runner.run().is_successful()
+    assert changes == [("Pending", "Running"), ("Running", "Success")]
+    assert TaskRunner(Task()).state_handlers == []

@@ -188,14 +188,6 @@ class NoResultType(Result):
 
     __hash__ = object.__hash__
 
-    def __repr__(self) -> str:
-        """Say that there is none."""
-        return "<No result>"
-
-    def __str__(self) -> str:
-        """Say that there is none."""
-        return "NoResult"
-
     def __reduce__(self) -> str:
         """Pickle the one instance by its name."""
         return "NoResult"

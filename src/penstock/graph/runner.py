@@ -105,7 +105,7 @@ class Runner:
         self, state_handlers: Sequence[Callable[[Any, State, State], State | None]] | None = None
     ) -> None:
         if state_handlers is None:
-            state_handlers = ()
+            state_handlers = []
         elif not isinstance(state_handlers, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(
                 f"state_handlers of a {type(self).__name__} must be a sequence of functions, not"
