@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 
 import pytest
 
 import penstock
-from penstock.graph import Flow, Parameter, pause_task, task
+from penstock.graph import Flow, Parameter, context, pause_task, task
+from penstock.graph.debug import raise_on_exception
 from penstock.graph.executors import LocalDaskExecutor, LocalExecutor
 from penstock.graph.state import State
 from penstock.graph.triggers import manual_only
@@ -50,6 +52,42 @@ def decorate(request):
 
 
 # -- a graph in a flow ----------------------------------------------------------------------------
+
+
+def test_a_graph_has_the_context_of_the_code_that_calls_it(decorate):
+    @task(cache_for=dt.timedelta(hours=1), name="asked")
+    def asks():
+        return context.get("of_the_caller")
+
+    with Flow("asking") as asking:
+        asked = asks()
+
+    @decorate
+    def parent():
+        with context(of_the_caller=5, caches={}):
+            first, second = asking.run(), asking.run()
+            return [each.result[asked].result for each in (first, second)], len(context.caches)
+
+    values, kept = parent()
+    assert values == [5, 5]
+    assert kept == 1
+
+
+def test_exceptions_are_raised_out_of_a_graph_where_its_caller_says_so(decorate):
+    @task
+    def fails():
+        raise LookupError("here")
+
+    with Flow("failing") as failing:
+        fails()
+
+    @decorate
+    def parent():
+        with raise_on_exception(), pytest.raises(LookupError, match="here"):
+            failing.run()
+        return "raised"
+
+    assert parent() == "raised"
 
 
 def test_a_graph_is_a_subflow(graph, decorate, ledger, records):

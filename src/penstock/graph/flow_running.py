@@ -8,9 +8,9 @@ go on.
 from __future__ import annotations
 
 import copy
-import datetime as dt
 import inspect
 import logging
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -35,6 +35,7 @@ from penstock.graph.pausing import (
 from penstock.graph.recorded_flow import RecordedFlow
 from penstock.graph.recording import Recording, to_stored
 from penstock.graph.resuming import left_by, take_recorded
+from penstock.graph.schedules import events, wait_until
 from penstock.graph.signals import PAUSE
 from penstock.graph.state import (
     Mapped,
@@ -48,7 +49,8 @@ from penstock.graph.task_calls import GraphCall
 from penstock.states import StateType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    import datetime as dt
+    from collections.abc import Mapping
 
     from penstock.engine.execution import Execution
     from penstock.graph.task import Task
@@ -111,11 +113,11 @@ def run_flow(
     if is_scheduled is None:
         is_scheduled = bool(ambient.config.flows.run_on_schedule)
     last: State | None = None
-    for start_time, defaults in _events(flow, is_scheduled=is_scheduled):
+    for start_time, defaults in events(flow, is_scheduled=is_scheduled):
         values = {**given, **defaults}
         _check_nothing_is_missing(flow, values, options.get("context") or {})
         if start_time is not None:
-            _wait_until(start_time)
+            wait_until(start_time)
         last = _Run(flow, values, runner_class, options, start_time).call()
     return last
 
@@ -206,49 +208,6 @@ def _check_options(flow: Any, runner_class: type[Any], options: dict[str, Any]) 
         raise TypeError(message)
 
 
-def _events(
-    flow: Any, *, is_scheduled: bool
-) -> Iterator[tuple[dt.datetime | None, dict[str, Any]]]:
-    """Give the start times of the runs, each with the parameters that its event sets."""
-    schedule = flow.schedule
-    if schedule is None or not is_scheduled:
-        yield None, {}
-        return
-    event = _next_event(schedule)
-    if event is None:
-        message = f"Flow {flow.name!r} has no more scheduled runs."
-        raise ValueError(message)
-    while event is not None:
-        start_time, defaults = event
-        yield start_time, defaults
-        event = _next_event(schedule)
-
-
-def _wait_until(start_time: dt.datetime) -> None:
-    wait_s = (start_time - clock.now()).total_seconds()
-    if wait_s > 0:
-        _logger.info("Waiting for next scheduled run at %s", start_time)
-    clock.sleep(max(wait_s, 0.0))
-
-
-def _next_event(schedule: Any) -> tuple[dt.datetime, dict[str, Any]] | None:
-    """Give the next time of a schedule, which is any object with `next(n)`."""
-    events = list(schedule.next(1))
-    if not events:
-        return None
-    event = events[0]
-    start_time = getattr(event, "start_time", event)
-    if not isinstance(start_time, dt.datetime):
-        message = (
-            f"schedule.next(1) gave {event!r}: an event must be a datetime, or have a start_time"
-            " that is one."
-        )
-        raise TypeError(message)
-    if start_time.tzinfo is None:
-        start_time = start_time.replace(tzinfo=dt.UTC)
-    return start_time, dict(getattr(event, "parameter_defaults", None) or {})
-
-
 class _Run:
     """One run of a graph, from its call to its state."""
 
@@ -268,12 +227,14 @@ class _Run:
         self.start_time = start_time
         self.flow_run_id = self.options.pop("flow_run_id", None)
         self.flow_run_name = self.options.pop("flow_run_name", None)
-        self.recorded = RecordedFlow(flow, self.executor, self._walk)
+        self.recorded = RecordedFlow(flow, self.executor, self._walk_as_called)
         self.recorded.flow_run_name = self.flow_run_name
         self.state: State | None = None
         self.error: Exception | None = None
         self.is_in_task = TaskRunContext.variable.get() is not None
         self.caches: dict[str, list[State]] = ambient.setdefault("caches", {})
+        self.context = ambient.flat()
+        self.thread = threading.get_ident()
 
     def call(self) -> State:
         """Make a new run, or one within the flow run that this is called in."""
@@ -325,6 +286,13 @@ class _Run:
         return state
 
     # -- in the engine's flow run -------------------------------------------------------------
+
+    def _walk_as_called(self, parameters: dict[str, Any]) -> StoredState:
+        """Walk in the context of the code that called the flow: async code leaves its thread."""
+        if threading.get_ident() == self.thread:
+            return self._walk(parameters)
+        with ambient(self.context):
+            return self._walk(parameters)
 
     def _walk(self, parameters: dict[str, Any]) -> StoredState:
         """Make passes until the flow has finished, or nothing can be done; give its state."""
