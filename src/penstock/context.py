@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from datetime import datetime
     from types import TracebackType
+    from uuid import UUID
 
     from penstock.records import FlowRun, TaskRun
     from penstock.states import State
@@ -382,6 +383,17 @@ def get_run_context() -> FlowRunContext | TaskRunContext:
         )
         raise MissingContextError(message)
     return found
+
+
+def current_run_id() -> UUID | None:
+    """Give the id of the flow run that the present code belongs to, or of the task run on its own.
+
+    Returns:
+        The id; None outside of all runs.
+    """
+    context = FlowRunContext.variable.get()
+    run = None if context is None else context.flow_run or context.autonomous_task_run
+    return None if run is None else run.id
 
 
 def current_caller() -> Any:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, overload
 
 from penstock import decorating as check
-from penstock.context import FlowRunContext, TaskRunContext, collected
+from penstock.context import FlowRunContext, TaskRunContext, collected, current_run_id
 from penstock.records import TaskRunPolicy
 from penstock.settings import get_current_settings
 from penstock.utilities.annotations import NotSet
@@ -403,9 +403,9 @@ _GRAPH, _SKETCHING = "penstock.graph.ambient", "penstock.sketching"
 
 
 def _is_in_graph() -> bool:
-    """Tell whether this code declares a graph: it is in the `with` block of one, and in no run."""
-    flow = sys.modules[_GRAPH].context.get("flow")
-    return flow is not None and FlowRunContext.variable.get() is None
+    """Tell whether this code declares a graph: in a `with` block of the run that it is in."""
+    here = sys.modules[_GRAPH].context
+    return here.get("flow") is not None and here.get("_declared_in") == current_run_id()
 
 
 def _put_into_graph(task: Any, how: str, args: Any, kwargs: Any, wait_for: Any) -> Any:

@@ -381,6 +381,29 @@ def test_outside_of_a_graph_it_is_what_it_was(ledger):
     assert penstock.flow(lambda: add(1) + add.submit(1).result(), name="plain")() == 4
 
 
+def test_a_flow_may_declare_graphs_and_a_graph_may_be_declared_around_a_flow(ledger):
+    @penstock.task
+    def add(x):
+        ledger.append(x)
+        return x + 1
+
+    @penstock.flow
+    def declares():
+        with Flow("inner") as graph:
+            declared = add(add(1))
+        assert ledger == []
+        return add(graph.run().result[declared].result)
+
+    assert declares() == 4
+    ledger.clear()
+
+    with Flow("around") as graph:
+        done = penstock.flow(lambda: add(5), name="plain")()
+        declared = add(done)
+    assert ledger == [5]
+    assert graph.run().result[declared].result == 7
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

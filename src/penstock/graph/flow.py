@@ -10,11 +10,12 @@ import warnings
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from penstock.context import current_run_id
 from penstock.graph import task_options as options
 from penstock.graph.ambient import context
 from penstock.graph.edge import Edge
 from penstock.graph.flow_running import resume_flow, run_flow
-from penstock.graph.graph_building import TRACKER, GraphBuilding
+from penstock.graph.graph_building import DECLARED_IN, TRACKER, GraphBuilding
 from penstock.graph.graph_json import describe_flow
 from penstock.graph.wrapping import Constant
 from penstock.loading import LoadableFlow
@@ -147,7 +148,7 @@ class Flow(GraphBuilding, LoadableFlow):
 
     def __enter__(self) -> Self:
         """Make it the flow that tasks are bound into."""
-        keys = {"flow": self, TRACKER: set[Any]()}
+        keys = {"flow": self, TRACKER: set[Any](), DECLARED_IN: current_run_id()}
         self._outer.append({key: context.get(key) for key in keys})
         for key, value in keys.items():
             context[key] = value

@@ -23,6 +23,9 @@ __all__ = ["GraphBuilding"]
 TRACKER = "_unused_task_tracker"
 """Under which the tasks are in the context that were made, and not added to a flow yet."""
 
+DECLARED_IN = "_declared_in"
+"""Under which the context has the id of the run whose code is in the `with` block of a flow."""
+
 
 class GraphBuilding(GraphEdges):
     """What changes a graph. `Flow` inherits from this."""
