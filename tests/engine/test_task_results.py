@@ -266,6 +266,34 @@ class TestStorage:
         assert blob.serializer["type"] == "json"
 
 
+@pytest.mark.parametrize(
+    "option",
+    [{"result_serializer": "jsn"}, {"result_storage": "local-file-system/mistyped"}],
+    ids=lambda option: next(iter(option)),
+)
+def test_a_mistyped_option_is_found_before_anything_is_done(option, records):
+    done = []
+
+    @task(**option)
+    def works():
+        done.append("task")
+
+    @flow
+    def of_the_task():
+        works()
+
+    @flow(**option)
+    def of_the_flow():
+        done.append("flow")
+
+    for runs in (of_the_task, of_the_flow):
+        with pytest.raises(ValueError, match=r"jsn|mistyped"):
+            runs()
+
+    assert not done
+    assert records.task_run().state.is_crashed()
+
+
 def test_of_an_async_task_in_an_async_flow(penstock_home, records):
     @task(persist_result=True)
     async def makes():

@@ -219,7 +219,7 @@ class Execution:
         if persist is None and (settings.results_persist_by_default or key is not None):
             persist = True
         kind = "flow" if owner is self.flow else "task"
-        return ResultFactory(
+        factory = ResultFactory(
             persist,
             self.result_storage if owner.result_storage is None else owner.result_storage,
             self.result_serializer if owner.result_serializer is None else owner.result_serializer,
@@ -228,6 +228,8 @@ class Execution:
             key,
             f"{kind} {owner.name!r}",
         )
+        factory.check_options()
+        return factory
 
     # -- writing ------------------------------------------------------------------------------
 

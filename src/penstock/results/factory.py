@@ -40,7 +40,7 @@ class ResultFactory:
     Parameters:
         persist: None keeps small values in the run's row and writes larger ones to storage; True
             writes all to storage but None, True, False and UUIDs; False keeps all in memory.
-        storage: where to write, as `resolve_storage` takes it; looked up at the first write.
+        storage: where to write, as `resolve_storage` takes it; looked up at each write.
         serializer: a serializer, its type tag, or None for PENSTOCK_RESULTS_DEFAULT_SERIALIZER.
         cache_in_memory: hold values in memory after they were recorded.
         inline_limit_bytes: the largest pickled form that is kept in the row.
@@ -84,6 +84,22 @@ class ResultFactory:
         self.storage_key = storage_key
         self.owner = owner
         self.logger = logger
+
+    def check_options(self) -> None:
+        """Look up the storage and the serializer that were given, before the work begins.
+
+        What is mistyped would else be found by the first result that is too large for the record.
+
+        Raises:
+            TypeError: one of them is of a wrong type.
+            ValueError: the named storage or serializer does not exist.
+        """
+        if self.persist is False:
+            return
+        if self.storage is not None:
+            resolve_storage(self.storage)
+        if self.serializer is not None:
+            self._serializer()
 
     def inline(self, value: Any) -> BaseResult | None:  # noqa: PLR0911 - hot path: one look each
         """Give the result of a value that needs no storage. Does no I/O.
