@@ -58,6 +58,10 @@ def test_there_are_nine_types():
     assert StateType.RUNNING == "RUNNING"
 
 
+def test_a_type_is_shown_as_it_is_written_in_code():
+    assert repr({StateType.FAILED: 2}) == "{StateType.FAILED: 2}"
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_state_is_called_after_its_type_unless_it_has_a_name(kind):
     assert State(type=kind).name == kind.capitalize()

@@ -43,6 +43,10 @@ class StateType(enum.StrEnum):
     PAUSED = "PAUSED"
     CANCELLING = "CANCELLING"
 
+    def __repr__(self) -> str:
+        """Show class and member, as it is written in code."""
+        return f"StateType.{self.value}"
+
 
 TERMINAL_STATES = frozenset(
     {StateType.COMPLETED, StateType.CANCELLED, StateType.FAILED, StateType.CRASHED}

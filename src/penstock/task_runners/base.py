@@ -28,6 +28,10 @@ class TaskConcurrencyType(enum.StrEnum):
     CONCURRENT = "CONCURRENT"
     PARALLEL = "PARALLEL"
 
+    def __repr__(self) -> str:
+        """Show class and member, as it is written in code."""
+        return f"TaskConcurrencyType.{self.value}"
+
 
 class _Submitted:
     __slots__ = ("done", "state")
