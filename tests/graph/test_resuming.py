@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections import Counter
 from uuid import uuid4
 
@@ -309,6 +310,42 @@ def test_a_failed_child_begins_anew_alone(executor, trouble, records):
     records.check()
 
 
+def test_after_a_failed_child_only_what_comes_after_it_begins_anew(executor, trouble, records):
+    trouble.error = ValueError
+    calls = Counter()
+
+    @task
+    def child(x):
+        calls["child", x] += 1
+        if x == 1:
+            trouble.strike()
+        return x
+
+    @task(trigger=all_finished)
+    def after(x):
+        calls["after", type(x).__name__, x if isinstance(x, int) else None] += 1
+        return x
+
+    @task
+    def last(x, y):
+        calls["last", x] += 1
+        return x + y
+
+    with Flow("children", executor=executor) as flow:
+        children = child.map([0, 1, 2])
+        followed = last.map(after.map(children), [10, 10, 10])
+    flow.set_reference_tasks([children, followed])
+    assert flow.run().is_failed()
+    before = Counter(calls)
+    trouble.ends()
+
+    state = flow.resume(records.flow_run().id)
+
+    assert state.result[followed].result == [10, 11, 12]
+    assert calls - before == {("child", 1): 1, ("after", "int", 1): 1, ("last", 1): 1}
+    records.check()
+
+
 # -- paused ---------------------------------------------------------------------------------------
 
 
@@ -557,6 +594,35 @@ def test_an_edited_file_goes_on_in_another_process(tmp_path, records):
     assert "run again" not in ended.stderr
 
 
+def test_what_skipped_and_timed_out_tasks_gave_comes_back(executor, breaking, trouble, records):
+    @task
+    def skips(result):
+        raise signals.SKIP("not today", **result)
+
+    @task(timeout=1)
+    def slow():
+        time.sleep(5)
+
+    @task(trigger=all_finished, skip_on_upstream_skip=False)
+    def shows(*, given, bare, empty, late, waited):
+        return [type(bare).__name__, given, empty, type(late).__name__, str(bare)]
+
+    with Flow("signals", executor=executor) as flow:
+        bare = skips({})
+        given, empty = skips({"result": 5}), skips({"result": None})
+        waited = breaking.copy(trigger=all_finished, skip_on_upstream_skip=False)(
+            upstream_tasks=[bare, given, empty]
+        )
+        shown = shows(given=given, bare=bare, empty=empty, late=slow(), waited=waited)
+    interrupt(flow)
+    trouble.ends()
+
+    state = flow.resume(records.flow_run().id)
+
+    assert state.result[shown].result == ["SKIP", 5, None, "TaskTimeoutSignal", "not today"]
+    records.check()
+
+
 # -- what is lost ---------------------------------------------------------------------------------
 
 
@@ -630,6 +696,24 @@ def test_lost_values_of_children_are_made_again(executor, breaking, trouble, led
 
     assert flow.resume(records.flow_run().id).is_successful()
     assert ledger == [1, "breaks"]
+
+
+def test_lost_values_of_a_map_that_was_left_half_way(executor, trouble, ledger, records):
+    @task
+    def child(x):
+        ledger.append(x)
+        if x == 2:
+            trouble.strike()
+        return threading.Lock()
+
+    with Flow("lost", executor=executor) as flow:
+        kinds = task(lambda all_: {type(each) for each in all_})(child.map([0, 1, 2]))
+    interrupt(flow)
+    ledger.clear()
+    trouble.ends()
+
+    assert flow.resume(records.flow_run().id).result[kinds].result == {type(threading.Lock())}
+    assert sorted(ledger) == [0, 1, 2]
 
 
 def test_values_of_a_decorated_task_that_are_not_to_be_kept(breaking, trouble, ledger, records):

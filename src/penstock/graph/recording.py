@@ -16,7 +16,7 @@ from penstock import clock
 from penstock.exceptions import MissingResult
 from penstock.graph import state as states
 from penstock.graph.results import NoResult, Result
-from penstock.graph.signals import PrefectSignal, signal_from_state
+from penstock.graph.signals import PrefectSignal, TaskTimeoutSignal, signal_from_state
 from penstock.records import TaskRun, TaskRunPolicy, TaskRunResult
 from penstock.results import BaseResult
 from penstock.results.fingerprint import fingerprint
@@ -122,6 +122,8 @@ def _describe(state: states.State, details: StateDetails) -> None:
         details.graph = {"loop_count": state.loop_count}
     elif isinstance(state, states.Cached):
         details.cache_expiration = state.cached_result_expiration
+    elif isinstance(state, states.Skipped) and isinstance(state._result.value, PrefectSignal):
+        details.graph = {"signal": True}
     location = state._result.location
     if location is not None:
         details.graph = {**(details.graph or {}), "location": location}
@@ -166,7 +168,8 @@ def to_graph(run: TaskRun, task: Task | None = None) -> states.State:
 
 def result_of(stored: State, state: states.State, task: Task | None) -> Any:
     """Give the result that is recorded with a state, for a graph's state that is made of it."""
-    location: str | None = (stored.state_details.graph or {}).get("location")
+    extra = stored.state_details.graph or {}
+    location: str | None = extra.get("location")
     maker = (None if task is None else task.result) or Result()
     data = stored.data
     if isinstance(data, BaseResult) and (data.type != "unpersisted" or _is_in_memory(data)):
@@ -175,14 +178,19 @@ def result_of(stored: State, state: states.State, task: Task | None) -> Any:
         return result
     if location is not None:
         return maker.read(location)
-    if state.is_failed():
-        error: BaseException
-        try:
-            error = signal_from_state(state)(stored.message)
-        except (ValueError, TypeError):
-            error = RuntimeError(stored.message or "the task failed")
-        return error
+    if state.is_failed() or "signal" in extra:
+        return _error_of(state, stored.message)
     return NoResult
+
+
+def _error_of(state: states.State, message: str | None) -> BaseException:
+    """Make the error or the signal again that a task has ended with, by its state."""
+    if isinstance(state, states.TimedOut):
+        return TaskTimeoutSignal(message)
+    try:
+        return signal_from_state(state)(message)
+    except (ValueError, TypeError):
+        return RuntimeError(message or "the task failed")
 
 
 def _is_in_memory(data: BaseResult) -> bool:
@@ -213,8 +221,10 @@ def attempt_after(stored: State) -> int:
 def has_value(run: TaskRun) -> bool:
     """Tell whether the value that a recorded run gave, or loops with, can be had again."""
     state = run.state
-    if state is None or state.name in ("Skipped", "Mapped"):
+    if state is None or state.name == "Mapped":
         return True
+    if state.name == "Skipped" and state.data is None:
+        return True  # there was none, or the signal, which is made again
     if not state.is_completed() and turn_of(state) is None:
         return True
     is_recorded = isinstance(state.data, BaseResult) and state.data.type != "unpersisted"
@@ -455,13 +465,13 @@ def rows_of(run: TaskRun) -> list[Row]:
 
 def value_to_record(state: states.State) -> Any:
     """Give what of a state's result the record is to have; `NoResult` for nothing."""
-    if type(state) is states.Mapped or state.is_skipped():
+    if type(state) is states.Mapped:
         return NoResult
     if not state.is_finished() and "_loop_count" not in state.context:
         return NoResult
     result = state._result
     if result == NoResult:
-        return None if state.is_successful() else NoResult
+        return None if state.is_successful() and not state.is_skipped() else NoResult
     value = state.result
     # A signal is made again from the state; pickled, it would hold the state that holds it.
     return NoResult if isinstance(value, PrefectSignal) else value

@@ -47,6 +47,9 @@ _logger = logging.getLogger("penstock.graph.resuming")
 
 _LOOPED = STORED_AS[Looped]
 
+_Again = set[int] | None
+"""Which children of a mapped task begin anew, by index; None for a task that does as a whole."""
+
 
 class Left(NamedTuple):
     """What a recorded run has left: the states of its tasks, and those among them that hold."""
@@ -81,29 +84,63 @@ def left_by(
         is_resumed: the flow run was paused and is resumed: so are its paused tasks.
     """
     by_slug = _by_slug(recorded)
-    again: set[Task] = set()
+    again: dict[Task, _Again] = {}
     states: dict[Task, State] = {}
     for node in nodes:
         task = node.task
         runs = by_slug.get(node.context["task_slug"])
         if runs is None or runs.own is None:
             continue
-        if any(above.task in again for _edge, above in node.upstream):
-            again.add(task)
-            continue
-        if runs.own.fingerprint != fingerprint_of(node):
+        anew = _follows(node, again)
+        if anew is not None and runs.own.fingerprint != fingerprint_of(node):
             _logger.warning(
                 "Task %r is run again: its inputs differ from those recorded.", task.name
             )
-            again.add(task)
-            continue
-        state = _state_of(runs, task, has_failed=has_failed, is_resumed=is_resumed)
-        if has_failed and (state is None or not _is_over(state)):
-            again.add(task)
+            anew = None
+        state = None
+        if anew is not None:
+            state = _state_of(runs, task, has_failed=has_failed, is_resumed=is_resumed)
+            state, anew = _begun_anew(state, anew, has_failed=has_failed)
+        if anew is None or anew:
+            again[task] = anew
         if state is not None:
             states[task] = state
     kept = _kept(nodes, states, by_slug)
     return Left(states, kept)
+
+
+def _begun_anew(
+    state: State | None, anew: set[int], *, has_failed: bool
+) -> tuple[State | None, _Again]:
+    """Take from a task's state what begins anew, as it comes after such; give what there is."""
+    if not isinstance(state, Mapped):
+        if anew:
+            return None, None
+        return state, None if has_failed and not (state and state.is_finished()) else anew
+    children: list[Any] = state.map_states
+    for index in anew & set(range(len(children))):
+        children[index] = None
+    return state, anew | _unfinished(state) if has_failed else anew
+
+
+def _follows(node: Node, again: Mapping[Task, _Again]) -> _Again:
+    """Give the children of a task that begin anew as they come after such; None for all of it."""
+    found: set[int] = set()
+    for edge, above in node.upstream:
+        if above.task not in again:
+            continue
+        children = again[above.task]
+        if children is None or not edge.mapped or edge.flattened:
+            return None
+        found |= children
+    return found
+
+
+def _unfinished(state: Mapped) -> set[int]:
+    children: list[Any] = state.map_states
+    return {
+        index for index, child in enumerate(children) if child is None or not child.is_finished()
+    }
 
 
 def take_recorded(
@@ -202,7 +239,8 @@ def _kept(nodes: list[Node], states: dict[Task, State], by_slug: Mapping[str, _R
     for node in reversed(nodes):
         task = node.task
         state = states.get(task)
-        if state is None or not _is_over(state):
+        is_over = state is not None and _is_over(state)
+        if state is None or not (is_over or isinstance(state, Mapped)):
             continue
         runs = by_slug[node.context["task_slug"]]
         is_needed = any(
@@ -211,15 +249,13 @@ def _kept(nodes: list[Node], states: dict[Task, State], by_slug: Mapping[str, _R
         )
         if is_needed and not _has_values(runs, state):
             _forget_lost(runs, states, task, state)
-            continue
-        kept.add(task)
+        elif is_over:
+            kept.add(task)
     return kept
 
 
 def _is_over(state: State) -> bool:
-    if isinstance(state, Mapped):
-        return all(child is not None and child.is_finished() for child in state.map_states)
-    return state.is_finished()
+    return not _unfinished(state) if isinstance(state, Mapped) else state.is_finished()
 
 
 def _has_values(runs: _Runs, state: State) -> bool:
