@@ -33,6 +33,7 @@ def test_outside_of_runs_all_is_empty():
         "id": None,
         "name": None,
         "flow_name": None,
+        "flow_version": None,
         "tags": [],
         "run_count": 0,
         "scheduled_start_time": None,
@@ -77,7 +78,7 @@ def test_the_room_has_its_three_parts():
 
 
 def test_a_flow_knows_its_run():
-    @flow
+    @flow(version="7")
     def ingest(rows, *, limit=3):
         assert rows == [1]
         return everything(flow_run), everything(task_run)
@@ -90,6 +91,7 @@ def test_a_flow_knows_its_run():
         "id": str(record.id),
         "name": record.name,
         "flow_name": "ingest",
+        "flow_version": "7",
         "tags": ["nightly"],
         "run_count": 1,
         "scheduled_start_time": record.expected_start_time,
@@ -208,7 +210,7 @@ def test_urls_name_the_run():
 
 
 def test_where_only_the_id_is_known_the_store_is_read(monkeypatch):
-    @flow
+    @flow(version="7")
     def child(rows, limit=3):
         return flow_run.id, flow_run.parent_flow_run_id
 
@@ -226,6 +228,7 @@ def test_where_only_the_id_is_known_the_store_is_read(monkeypatch):
         "id": child_id,
         "name": record.name,
         "flow_name": "child",
+        "flow_version": "7",
         "tags": ["nightly"],
         "run_count": 1,
         "scheduled_start_time": record.expected_start_time,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "api_url",
     "flow_name",
+    "flow_version",
     "id",
     "name",
     "parameters",
@@ -38,6 +39,7 @@ __all__ = [
 id: str | None  # noqa: A001 - the field's name for it
 name: str | None
 flow_name: str | None
+flow_version: str | None
 tags: list[str]
 run_count: int
 scheduled_start_time: datetime
@@ -64,6 +66,11 @@ def _flow_name() -> str | None:
         return context.flow.name
     run = _reading.flow_run()
     return None if run is None else run.flow_name
+
+
+def _flow_version() -> str | None:
+    run = _reading.flow_run()
+    return None if run is None else run.flow_version
 
 
 def _tags() -> list[str]:
@@ -130,6 +137,7 @@ _FIELDS = {
     "id": _id,
     "name": _name,
     "flow_name": _flow_name,
+    "flow_version": _flow_version,
     "tags": _tags,
     "run_count": _run_count,
     "scheduled_start_time": _scheduled_start_time,
