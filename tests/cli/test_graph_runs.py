@@ -252,6 +252,17 @@ def test_a_failed_graph_is_run_again_from_what_failed(write, project, process):
     assert executions == {"0": 1, "1": 1, "2": 1, "3": 2, "4": 1, "5": 1}
 
 
+def test_a_graph_is_not_retried_from_a_task_on_however_small_it_is(write, process):
+    write("flows.py", STATES)
+    assert process("run", "flows.py:fine").code == 0
+
+    ended = process("flow-run", "retry", "-", "--from", "succeeds")
+
+    assert ended.code == 2
+    assert "is a graph's" in ended.err
+    assert "Completed" in process("flow-run", "inspect", "-").out
+
+
 def test_a_graph_that_is_gone_cannot_be_gone_on_with(write, project, process):
     write("flows.py", STATES)
     assert process("run", "flows.py:broken").code == 1

@@ -8,10 +8,10 @@ from penstock.cli.failing import CommandError
 from penstock.cli.finding import find_flow_run
 from penstock.cli.output import write
 from penstock.cli.running import resume_flow_run
+from penstock.cli.stores import existing_store
 from penstock.client.retrying import ask_to_execute_again, select_from
 from penstock.loading_runs import load_flow_of_run
 from penstock.states import StateType
-from penstock.store import get_store
 
 
 def retry_flow_run(reference: str, task: str | None, place: str | None = None) -> int:
@@ -28,7 +28,7 @@ def retry_flow_run(reference: str, task: str | None, place: str | None = None) -
     Raises:
         CommandError: it cannot be told which run is meant, or it cannot be retried so.
     """
-    store = get_store()
+    store = existing_store()
     run = store.read_flow_run(find_flow_run(store, reference))
     if task is None:
         if run.state_type is StateType.COMPLETED:
@@ -47,7 +47,7 @@ def retry_flow_run(reference: str, task: str | None, place: str | None = None) -
         message = f"{title_of(run)} is a subflow run. Retry its parent from the subflow on."
         raise CommandError(message)
     runs = store.read_task_runs(run.id)
-    if any(each.state is not None and each.state.state_details.graph for each in runs):
+    if load_flow_of_run(run, place).is_graph:  # what cannot be loaded is refused, too
         message = (
             f"{title_of(run)} is a graph's: what runs in it is decided by the states of its tasks,"
             " and it cannot be retried from a task on. Run the graph anew."
@@ -59,7 +59,6 @@ def retry_flow_run(reference: str, task: str | None, place: str | None = None) -
         tasks = ", ".join(sorted({title_of_task(each.task_key) for each in runs})) or "none"
         message = f"No run of a task {task!r} is recorded of it. Its tasks are: {tasks}."
         raise CommandError(message)
-    load_flow_of_run(run, place)  # refuses before anything is changed
     done = [each for each in chosen if each.state is not None and each.state.is_completed()]
     ask_to_execute_again(store, run.id, done, f"To be executed again from {task!r} on.")
     write(
