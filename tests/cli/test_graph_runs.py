@@ -252,6 +252,71 @@ def test_a_failed_graph_is_run_again_from_what_failed(write, project, process):
     assert executions == {"0": 1, "1": 1, "2": 1, "3": 2, "4": 1, "5": 1}
 
 
+MAPS = """
+    import os
+    from penstock.graph import Flow, signals, task, triggers
+
+    def note(*words):
+        with open("ledger.txt", "a") as file:
+            print(*words, sep="", file=file)
+
+    @task
+    def first(x):
+        note("first", x)
+        if x == 1 and not os.path.exists("is_fine"):
+            raise ValueError("not yet")
+        if x == 2:
+            raise signals.SKIP("two")
+        return x
+
+    @task
+    def second(x):
+        note("second", x)
+
+    @task(trigger=triggers.all_finished, skip_on_upstream_skip=False)
+    def report(xs):
+        note("report")
+
+    @task
+    def beside():
+        note("beside")
+
+    with Flow("maps") as maps:
+        made = first.map([0, 1, 2, 3])
+        second.map(made)
+        report(made)
+        beside()
+"""
+
+
+def test_the_plan_of_a_graph_is_what_happens(write, project, process):
+    write("flows.py", MAPS)
+    assert process("run", "flows.py").code == 1
+    (project / "is_fine").touch()
+    before = Counter((project / "ledger.txt").read_text().split())
+
+    planned = process("flow-run", "resume", "-", "--plan", "--json").objects
+
+    assert {each["name"] for each in planned if each["action"] == "execute"} == {
+        "first[1]",
+        "second[1]",
+        "report",
+    }
+    assert process("flow-run", "resume", "-").code == 0
+    after = Counter((project / "ledger.txt").read_text().split()) - before
+    assert after == {"first1": 1, "second1": 1, "report": 1}
+
+
+def test_the_plan_of_a_graph_that_is_paused(write, process):
+    write("flows.py", STATES)
+    assert process("run", "flows.py:waits").code == 5
+
+    shown = process("flow-run", "resume", "-", "--plan").out
+
+    assert "1 of 2 task runs are taken from the record" in shown
+    assert "approved  gone on with" in shown
+
+
 def test_a_graph_is_not_retried_from_a_task_on_however_small_it_is(write, process):
     write("flows.py", STATES)
     assert process("run", "flows.py:fine").code == 0
@@ -273,7 +338,7 @@ def test_a_graph_that_is_gone_cannot_be_gone_on_with(write, project, process):
 
     assert ended.code == 2
     assert "Flow 'broken' is not at " in ended.err
-    assert "the graph's variable, its former name" in ended.err
+    assert "--flow PATH:NAME" in ended.err
 
 
 def test_a_graph_that_its_file_runs_does_not_run_while_it_is_loaded(write, process):

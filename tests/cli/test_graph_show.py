@@ -190,7 +190,7 @@ def test_a_terminal_gets_colors(write, process, in_terminal):
         (["nothing.py"], "'nothing.py' does not exist"),
         (["orders.py", "--format", "gif"], "There is no format 'gif' for drawings"),
         (["orders.py", "--format", "png"], "A drawing in format png is no text. Add --output"),
-        (["orders.py", "--run", "nobody"], "There is no flow run 'nobody' in the store"),
+        (["orders.py", "--run", "nobody"], "There is no store '"),
         (["decorated.py"], "Flow 'main' is a decorated function"),
         (["two.py"], "Found 2 flows in 'two.py': 'a', 'b'. Say which one"),
     ],

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from penstock.cli import output
 from penstock.cli.plain import field_lines, table_lines
+from penstock.store import get_store
 
 CELLS = st.text(
     st.one_of(st.characters(codec="ascii", exclude_categories=["Cc"]), st.sampled_from("\n日é語")),
@@ -81,9 +82,11 @@ def test_a_command_that_writes_to_a_pipe_imports_no_rich(penstock_home):
         "; main(['flow-run', 'ls']); main(['profile', 'ls'])"
         "; print([name for name in sys.modules if name.startswith('rich.')])"
     )
+    get_store()
+
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
 
-    assert penstock_home.exists()
+    assert (penstock_home / "penstock.db").exists()
     assert ended.stdout.splitlines()[-1] == "[]"

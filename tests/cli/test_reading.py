@@ -11,6 +11,7 @@ import pytest
 
 from penstock import flow, get_client, get_run_logger, task
 from penstock.states import Cancelling, Paused, Pending, Scheduled
+from penstock.store import get_store
 
 ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 
@@ -242,10 +243,46 @@ def test_a_run_that_is_not_there(penstock, verb):
 
 
 def test_a_dash_where_nothing_has_run(penstock):
+    get_store()
+
     ended = penstock("flow-run", "inspect", "-")
 
     assert ended.code == 2
     assert "There are no flow runs in the store" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("flow-run ls", "There are no flow runs in the store '"),
+        ("flow-run ls --json", "[]\n"),
+        ("flow ls", "There are no flows in the store '"),
+        ("flow ls --json", "[]\n"),
+        ("recover", "There is no store '"),
+        ("recover --json", "[]\n"),
+        ("flow inspect halves", "There is no store '"),
+        ("flow-run inspect -", "There is no store '"),
+        ("flow-run logs friday", "There is no store '"),
+        ("flow-run resume friday", "There is no store '"),
+        ("flow-run resume friday --plan", "There is no store '"),
+        ("flow-run retry friday", "There is no store '"),
+        ("flow-run pause friday", "There is no store '"),
+        ("flow-run cancel friday", "There is no store '"),
+        ("flow-run delete friday --yes", "There is no store '"),
+        ("task-run ls friday", "There is no store '"),
+        ("task-run inspect load-0", "There is no store '"),
+        ("task-run result load-0", "There is no store '"),
+    ],
+)
+def test_no_store_is_made_by_looking_at_it(penstock, penstock_home, command, said):
+    """As where PENSTOCK_HOME was mistyped."""
+    ended = penstock(*command.split())
+
+    answer = ended.out or ended.err.removeprefix("Error: ")
+    assert answer.startswith(said)
+    assert ended.code == (0 if ended.out else 2)
+    assert len(answer.splitlines()) == 1
+    assert not penstock_home.exists()
 
 
 def test_the_id_of_a_task_run_leads_to_its_flow_run(penstock):

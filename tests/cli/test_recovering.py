@@ -49,6 +49,8 @@ def state_of(run):
 
 
 def test_nothing_to_see_to(penstock):
+    get_store()
+
     ended = penstock("recover")
 
     assert ended == (0, "No run was left by its process, and none waits for one.\n", "")
@@ -132,7 +134,10 @@ def test_a_dry_run_that_goes_on_makes_no_sense(penstock):
 
 
 def test_a_store_that_cannot_be_used(penstock, tmp_path):
-    ended = penstock("recover", PENSTOCK_STORE_URL="sqlite:////proc/nowhere/store.db")
+    (tmp_path / "file").touch()
+    url = f"sqlite:///{tmp_path}/file/store.db"
+
+    ended = penstock("recover", PENSTOCK_STORE_URL=url)
 
     assert ended.code == 2
     assert ended.err.startswith("Error: ")

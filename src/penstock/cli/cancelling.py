@@ -10,9 +10,10 @@ from penstock.cli.failing import EXIT_FAILED, CommandError
 from penstock.cli.finding import find_flow_run
 from penstock.cli.output import write
 from penstock.cli.ownership import ownership_of
+from penstock.cli.stores import existing_store
 from penstock.client.transitions import set_flow_run_state
 from penstock.states import Cancelled, Cancelling
-from penstock.store import encoding, get_store
+from penstock.store import encoding
 from penstock.store import statements as sql
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def cancel_flow_run(reference: str, timeout_s: float, *, force: bool) -> int:
     Raises:
         CommandError: it cannot be told which run is meant, or it is over and was not cancelled.
     """
-    store = get_store()
+    store = existing_store()
     run = store.read_flow_run(find_flow_run(store, reference))
     _refuse_final(run)
     if run.state is not None and run.state.is_cancelled():

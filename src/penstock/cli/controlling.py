@@ -8,6 +8,7 @@ from penstock.cli.failing import CommandError
 from penstock.cli.finding import find_flow_run
 from penstock.cli.output import write
 from penstock.cli.ownership import ownership_of
+from penstock.cli.stores import existing_store
 from penstock.engine.pausing import ask_to_pause
 from penstock.states import Paused, Suspended
 from penstock.store import get_store
@@ -51,7 +52,7 @@ def suspend_flow_run(reference: str, timeout_s: float | None) -> None:
 
 def _executed(reference: str, deed: str) -> tuple[FlowRun, Ownership]:
     """Give a run that a process executes, and that process."""
-    store = get_store()
+    store = existing_store()
     run = store.read_flow_run(find_flow_run(store, reference))
     ownership = ownership_of(store, run)
     if not ownership.is_alive:

@@ -10,8 +10,8 @@ from penstock.cli.failing import CommandError
 from penstock.cli.finding import find_flow_run
 from penstock.cli.output import flush, write
 from penstock.cli.ownership import ownership_of
+from penstock.cli.stores import existing_store
 from penstock.client.deleting import delete_flow_run
-from penstock.store import get_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ def delete_flow_runs(references: Sequence[str], *, is_confirmed: bool) -> None:
         CommandError: it cannot be told which are meant, one is being executed, or nobody is there
             to be asked.
     """
-    store = get_store()
+    store = existing_store()
     ids = list(dict.fromkeys(find_flow_run(store, each) for each in references))
     runs = [store.read_flow_run(each) for each in ids]
     for run in runs:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.cli.choosing import chosen_flow
 from penstock.cli.listing import Filters, list_flow_runs
 from penstock.cli.output import here, utc, write, write_fields, write_json, write_table
+from penstock.cli.stores import existing_store, is_empty_without_store
 from penstock.ids import id_from_bytes
 from penstock.store import encoding, get_store, listing
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from penstock.store import Store
 
 _LATEST_SHOWN = 5
+_NO_STORE = "There are no flows in the store {place!r}."
 
 
 def list_flows(limit: int, after: str, *, as_json: bool) -> None:
@@ -26,6 +28,8 @@ def list_flows(limit: int, after: str, *, as_json: bool) -> None:
         after: the name after which to go on.
         as_json: print objects for programs.
     """
+    if is_empty_without_store(_NO_STORE, as_json=as_json):
+        return
     store = get_store()
     found = [_flow_of(each) for each in listing.read_flows(store, after, limit + 1)]
     if as_json:
@@ -50,7 +54,7 @@ def inspect_flow(name: str, *, as_json: bool) -> None:
     Raises:
         CommandError: there is none of this name.
     """
-    store = get_store()
+    store = existing_store()
     chosen_flow(store, name)
     flow, counts, newest = _read(store, name)
     if as_json:

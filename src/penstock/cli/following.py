@@ -22,10 +22,11 @@ from penstock.cli.finding import find_flow_run
 from penstock.cli.objects import log_object
 from penstock.cli.output import flush, write, write_json
 from penstock.cli.ownership import ownership_of
+from penstock.cli.stores import existing_store
 from penstock.cli.visible import visible, visible_line
 from penstock.ids import key_at
 from penstock.states import StateType
-from penstock.store import encoding, get_store
+from penstock.store import encoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +103,7 @@ def show_logs(reference: str, wanted: Wanted, *, follow: bool, as_json: bool) ->
     Raises:
         CommandError: it cannot be told which is meant.
     """
-    store = get_store()
+    store = existing_store()
     run = store.read_flow_run(find_flow_run(store, reference))
     reader = _Reader(store, run, wanted)
     if follow:

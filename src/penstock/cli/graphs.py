@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from penstock.cli.failing import CommandError
 from penstock.cli.finding import find_flow_run
 from penstock.cli.output import write, write_renderable
+from penstock.cli.stores import existing_store
 from penstock.cli.targets import load_target
 from penstock.graph.resuming import recorded_states
 from penstock.graph.visualizing import format_of, visualize
-from penstock.store import get_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,7 @@ def show_graph(
 
 def _states_of(flow: Any, reference: str) -> Mapping[Any, Any]:
     """Give the states of a recorded run's tasks."""
-    store = get_store()
+    store = existing_store()
     run = store.read_flow_run(find_flow_run(store, reference))
     if run.flow_name != flow.name:
         message = (

@@ -10,6 +10,7 @@ from penstock.cli.finding import find_flow_run
 from penstock.cli.objects import flow_run_object
 from penstock.cli.output import duration, here, write, write_json, write_runs
 from penstock.cli.ownership import ownership_in
+from penstock.cli.stores import is_empty_without_store
 from penstock.store import encoding, get_store, listing
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 PAGE = 200
 """How many runs are read at once."""
+
+_NO_STORE = "There are no flow runs in the store {place!r} yet."
 
 
 class Filters(NamedTuple):
@@ -45,6 +48,8 @@ def list_flow_runs(filters: Filters, limit: int, *, as_json: bool) -> None:
     Raises:
         CommandError: what was typed means no state, no flow, no time or no run.
     """
+    if filters == Filters() and is_empty_without_store(_NO_STORE, as_json=as_json):
+        return
     store = get_store()
     wanted = _wanted(store, filters)
     if as_json:

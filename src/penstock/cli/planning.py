@@ -9,12 +9,13 @@ from penstock.cli.finding import find_flow_run
 from penstock.cli.objects import child_of
 from penstock.cli.output import write, write_json, write_table
 from penstock.cli.ownership import ownership_of
+from penstock.cli.planning_graphs import deeds_in_graph, is_of_graph
+from penstock.cli.stores import existing_store
 from penstock.cli.visible import visible_line
 from penstock.records import EXECUTE_AGAIN
 from penstock.results import BaseResult
 from penstock.settings import get_current_settings
 from penstock.states import StateType
-from penstock.store import get_store
 from penstock.store.result_files import ResultFiles
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def show_plan(reference: str, *, as_json: bool) -> int:
     Raises:
         CommandError: it cannot be told which is meant.
     """
-    store = get_store()
+    store = existing_store()
     run = store.read_flow_run(find_flow_run(store, reference))
     obstacle = _obstacle(store, run)
     plan = [] if obstacle else plan_of(store, run)
@@ -98,7 +99,14 @@ def plan_of(store: Store, run: FlowRun) -> list[Planned]:
     latest = {(each.task_key, each.dynamic_key): each for each in store.read_task_runs(run.id)}
     files = ResultFiles(get_current_settings().local_storage_path)
     is_rerun = run.state is None or not run.state.is_paused()
-    return [_planned(store, each, files, is_rerun=is_rerun) for each in latest.values()]
+
+    def alone(each: TaskRun) -> Planned:
+        return _planned(store, each, files, is_rerun=is_rerun)
+
+    if is_of_graph(latest.values()):
+        deeds = deeds_in_graph(run, latest.values(), lambda each: alone(each)[1:])
+        return [Planned(each, *deed) for each, deed in zip(latest.values(), deeds, strict=True)]
+    return [alone(each) for each in latest.values()]
 
 
 def _planned(store: Store, run: TaskRun, files: ResultFiles, *, is_rerun: bool) -> Planned:

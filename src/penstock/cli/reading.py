@@ -24,9 +24,10 @@ from penstock.cli.output import (
     write_table,
 )
 from penstock.cli.ownership import ownership_of, why_it_waits
+from penstock.cli.stores import existing_store
 from penstock.cli.timeline import draw_timeline
 from penstock.cli.visible import visible_line
-from penstock.store import encoding, get_store
+from penstock.store import encoding
 from penstock.store import statements as sql
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def inspect_flow_run(
     Raises:
         CommandError: it cannot be told which is meant.
     """
-    store = get_store()
+    store = existing_store()
     run = store.read_flow_run(find_flow_run(store, reference))
     ownership = ownership_of(store, run)
     if as_json:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from penstock import clock
 from penstock.cli.failing import CommandError, EndedBySignal, OutputClosed, warn
 from penstock.cli.output import duration, flush, utc, write, write_json
+from penstock.cli.stores import is_empty_without_store
 from penstock.logging import setup_logging
 from penstock.services import (
     Service,
@@ -44,6 +45,9 @@ END_GRACE_S = 10.0
 """How long processes get to end in order that are interrupted, before they are killed."""
 
 POLL_S = 0.1
+
+_NOTHING = "No run was left by its process, and none waits for one."
+_NO_STORE = "There is no store {place!r} yet: no run was left by its process."
 
 
 class Finding(NamedTuple):
@@ -82,10 +86,12 @@ def recover_runs(*, watch: bool, limit: int | None, dry_run: bool, as_json: bool
         message = "--dry-run looks once and changes nothing: leave out --watch."
         raise CommandError(message)
     setup_logging()
-    store = get_store()
     most = limit or get_current_settings().runner_process_limit
     if watch:
-        return _Watch(store, most, as_json=as_json).run()
+        return _Watch(get_store(), most, as_json=as_json).run()
+    if is_empty_without_store(_NO_STORE, as_json=as_json):
+        return 0
+    store = get_store()
     findings = _look_once(store, most, dry_run=dry_run)
     if as_json:
         write_json(_as_object(each) for each in findings)
@@ -95,7 +101,7 @@ def recover_runs(*, watch: bool, limit: int | None, dry_run: bool, as_json: bool
         _write_finding(each, dry_run=dry_run)
         count += 1
     if not count:
-        write("No run was left by its process, and none waits for one.\n")
+        write(f"{_NOTHING}\n")
     return 0
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from penstock.cli.choosing import title_of_task
 from penstock.cli.failing import EXIT_COMPLETED, EXIT_FAILED, CommandError, warn
 from penstock.cli.output import write, write_json
+from penstock.cli.stores import existing_store
 from penstock.cli.task_runs import read_task_run
 from penstock.cli.visible import visible, visible_line
 from penstock.exceptions import PenstockException
 from penstock.results import BaseResult
-from penstock.store import get_store
 
 
 def show_result(
@@ -39,7 +39,7 @@ def show_result(
     if file is not None and file.exists() and not force:
         message = f"There is a file {output!r} already. Give another name, or --force."
         raise CommandError(message)
-    store = get_store()
+    store = existing_store()
     run = read_task_run(store, reference, flow_run)
     state = run.state
     title = f"Task run {visible_line(run.name)!r} ({run.id})"

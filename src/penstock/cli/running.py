@@ -29,6 +29,7 @@ from penstock.cli.reporting import exit_code_of, report, report_as_json
 from penstock.cli.reporting import title_of_run as _title
 from penstock.cli.runners import runner_of
 from penstock.cli.showing import RunOptions, shown_as
+from penstock.cli.stores import existing_store
 from penstock.cli.targets import load_target
 from penstock.context import tags
 from penstock.engine import enter_flow_run_engine_from_flow_call
@@ -144,7 +145,7 @@ def resume_flow_run(
         RunOwnedElsewhere: a living process executes it.
         EndedBySignal: the run was interrupted.
     """
-    store = get_store()
+    store = existing_store()
     run = store.read_flow_run(find_flow_run(store, reference))
     if run.state_type is StateType.COMPLETED:
         write(f"{_title(run)} has completed: there is nothing to go on with.\n")
@@ -196,7 +197,7 @@ def execute_flow_run(reference: str) -> int:
     Raises:
         PausedRun, CancelledRun: it is not to be executed.
     """
-    store = get_store()
+    store = existing_store()
     run = store.read_flow_run(find_flow_run(store, reference))
     refuse_to_execute(run)
     return resume_flow_run(str(run.id))

@@ -19,7 +19,8 @@ from penstock.cli.output import (
 )
 from penstock.cli.ownership import ownership_of
 from penstock.cli.reading import state_row
-from penstock.store import encoding, get_store, listing
+from penstock.cli.stores import existing_store
+from penstock.store import encoding, listing
 from penstock.store.encoding import NO_FLOW_RUN
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def list_task_runs(
     Raises:
         CommandError: what was typed means no run, or no state.
     """
-    store = get_store()
+    store = existing_store()
     run = store.read_flow_run(find_flow_run(store, reference))
     chosen = chosen_states(store, states)
     last = bytes(16) if after is None else find_task_run(store, after, run.id).bytes
@@ -113,7 +114,7 @@ def inspect_task_run(reference: str, flow_run: str, *, as_json: bool) -> None:
     Raises:
         CommandError: it cannot be told which is meant.
     """
-    store = get_store()
+    store = existing_store()
     run = read_task_run(store, reference, flow_run)
     result = None if run.state is None else run.state.data
     description = getattr(result, "artifact_description", None)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from penstock import clock
 from penstock.cli.failing import EXIT_COMPLETED, EXIT_FAILED, CommandError
 from penstock.cli.output import counted, here, utc, write, write_fields, write_json
+from penstock.cli.stores import existing_store
 from penstock.ids import id_from_bytes
 from penstock.settings import get_current_settings
-from penstock.store import get_store, is_owner_alive
+from penstock.store import is_owner_alive
 from penstock.store import pruning_sql as sql
 from penstock.store.ages import Limits
 from penstock.store.backup import backup, size_of, vacuum
@@ -21,7 +22,6 @@ from penstock.store.pruning import Pruning
 from penstock.store.resetting import in_words, runs_being_executed
 from penstock.store.retention import limits_of
 from penstock.store.revisions import SCHEMA_REVISION
-from penstock.store.urls import is_on_server, place_of, sqlite_path
 
 if TYPE_CHECKING:
     from penstock.store import Store
@@ -31,22 +31,6 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _AGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*", re.IGNORECASE)
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _UNIT = 1000
-
-
-def _existing_store() -> Store:
-    """Give the store, which is not made by looking at it.
-
-    Raises:
-        CommandError: there is none.
-    """
-    url = get_current_settings().store_url
-    if not is_on_server(url) and not sqlite_path(url).exists():
-        message = (
-            f"There is no store {place_of(url)!r} yet: the first flow run makes it. If it is"
-            " elsewhere, set PENSTOCK_STORE_URL or PENSTOCK_HOME."
-        )
-        raise CommandError(message)
-    return get_store()
 
 
 def _need_file(store: Store, instead: str) -> Path:
@@ -87,7 +71,7 @@ def show_status(*, as_json: bool) -> None:
     Raises:
         CommandError: there is none.
     """
-    status = _status_of(_existing_store())
+    status = _status_of(existing_store())
     if as_json:
         write_json([status])
         return
@@ -178,7 +162,7 @@ def prune_store(
     if older_than is not None or keep is not None:
         age_s = 0.0 if older_than is None else seconds_of(older_than)
         limits = Limits(clock.epoch() - age_s, None, keep or 0, limits.result_folder)
-    store = _existing_store()
+    store = existing_store()
     counts = Pruning(store, limits, is_trial=is_trial).run()
     if as_json:
         write_json([{"store": store.place, "is_trial": is_trial, "deleted": _keys(counts)}])
@@ -201,7 +185,7 @@ def vacuum_store(*, force: bool, as_json: bool) -> None:
     Raises:
         CommandError: runs are being executed, or it is on a server.
     """
-    store = _existing_store()
+    store = existing_store()
     path = _need_file(store, "It sees to its room by itself; at once with psql's `vacuum full`.")
     owned = runs_being_executed(store)
     if owned and not force:
@@ -224,7 +208,7 @@ def back_up_store(file: str, *, force: bool, as_json: bool) -> None:
     Raises:
         CommandError: the file is there already, cannot be written, or the store is on a server.
     """
-    store = _existing_store()
+    store = existing_store()
     target = Path(file).expanduser()
     path = _need_file(
         store, f"Copy it with: pg_dump --format=custom --file={file} '{store.place}'"
@@ -266,7 +250,7 @@ def check_store(limit: int = FINDINGS_LIMIT, *, as_json: bool) -> int:
     Raises:
         CommandError: there is no store.
     """
-    store = _existing_store()
+    store = existing_store()
     found = check_history(store, limit=limit)
     errors = sum(each.severity == "error" for each in found)
     if as_json:
