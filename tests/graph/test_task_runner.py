@@ -463,6 +463,16 @@ def test_the_beginning_and_the_end_are_logged_once(caplog):
     assert "final state: 'Success'" in end
 
 
+def test_a_child_is_logged_by_its_full_name(caplog):
+    caplog.set_level(logging.DEBUG, logger="penstock")
+    TaskRunner(Task(name="t")).run(context={"map_index": 3})
+    with context(map_index=4):
+        TaskRunner(Task(name="t")).run()
+
+    for text in ("Starting task run", "Finished task run"):
+        assert ["'t[3]'" in line or "'t[4]'" in line for line in lines(caplog, text)] == [True] * 2
+
+
 def test_an_iteration_of_a_loop_around_it_logs_no_end(caplog):
     caplog.set_level(logging.DEBUG, logger="penstock")
     with context(task_loop_count=2):

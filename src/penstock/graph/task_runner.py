@@ -204,10 +204,12 @@ class TaskRunner(TaskChecks, TaskExecution):
         """
         final, _ = self._go_through(PIPELINE, state, upstream_states, context, is_mapped_parent)
         if self.logger.isEnabledFor(_INFO) and live.get("task_loop_count") is None:
+            index = (context or live).get("map_index")
+            name = self.task.name
             self.logger.log(
                 _DEBUG if final.is_successful() else _INFO,
                 "Task %r: Finished task run for task with final state: %r",
-                self.task.name,
+                name if index is None else f"{name}[{index}]",
                 type(final).__name__,
             )
         return final
