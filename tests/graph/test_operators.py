@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from types import SimpleNamespace
 
 import pytest
 
-from penstock.graph import operators
+from penstock.graph import context, operators
 from penstock.graph.flow import Flow
 from penstock.graph.operators import GetAttr, GetItem
 from penstock.graph.parameter import Parameter
 from penstock.graph.results import LocalResult
+from penstock.graph.serializers import JSONSerializer
 from penstock.graph.task import Task, task
 from penstock.graph.wrapping import Constant
 
@@ -161,6 +163,26 @@ def test_an_item_keeps_how_its_task_keeps_results(tmp_path):
         made = kept[0]
     assert made.checkpoint is False
     assert made.result is result
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [{"target": "rows.json"}, {"result": "rows.json"}, {"result": lambda **_: "rows.json"}],
+    ids=["target", "location", "formatter"],
+)
+def test_an_item_is_not_written_over_what_it_is_taken_out_of(kept, tmp_path):
+    result = LocalResult(dir=str(tmp_path), location=kept.pop("result", None))
+    result.serializer = JSONSerializer()
+    with Flow("kept") as flow:
+        rows = task(lambda: {"a": 1}, name="rows", result=result, **kept)()
+        item = rows["a"]
+
+    with context(config={"flows": {"checkpointing": True}}):
+        state = flow.run()
+        again = flow.run()
+
+    assert json.loads((tmp_path / "rows.json").read_text()) == {"a": 1}
+    assert state.result[item].result == again.result[item].result == 1
 
 
 @pytest.mark.parametrize(

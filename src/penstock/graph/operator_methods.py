@@ -164,7 +164,8 @@ class TaskOperators:
         """Give a task that takes an item out of what this task gives; `key` may be a task."""
         shown = key.name if isinstance(key, TaskOperators) else repr(key)
         make = _operator("GetItem")
-        get = make(name=f"{self.name}[{shown}]", checkpoint=self.checkpoint, result=self.result)
+        result = None if self.result is None else self.result.apart()
+        get = make(name=f"{self.name}[{shown}]", checkpoint=self.checkpoint, result=result)
         return get.bind(self, key)
 
     def __iter__(self) -> Iterator[Any]:

@@ -121,6 +121,14 @@ class Result:
         made.__dict__.update(value=value, _location=None)
         return made
 
+    def apart(self) -> Self:
+        """Give what keeps another value the same way, and never at the location of this one."""
+        if self._location is None and self._formatter is None:
+            return self
+        made = self.__copy__()
+        made.location = None
+        return made
+
     def format(self, **kwargs: Any) -> Self:
         """Give a copy whose location is filled in.
 
