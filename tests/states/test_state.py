@@ -163,6 +163,19 @@ def test_repr(state, text):
     assert repr(state) == text
 
 
+def test_a_copy_is_changed_as_programs_of_prefect_2_do():
+    state = Failed(message="m", state_details=StateDetails(cache_key="k"))
+
+    copy = state.copy(update={"name": "TimedOut", "message": None})
+    details = state.state_details.copy(update={"retriable": False})
+
+    assert (copy.name, copy.type, copy.message) == ("TimedOut", StateType.FAILED, None)
+    assert copy.id != state.id
+    assert (details.cache_key, details.retriable) == ("k", False)
+    with pytest.raises(TypeError, match="nmae"):
+        state.copy(update={"nmae": "TimedOut"})
+
+
 def test_a_copy_is_a_state_of_its_own():
     state = Completed(message="m", data=1, state_details=StateDetails(cache_key="k"))
 

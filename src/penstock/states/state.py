@@ -27,7 +27,7 @@ from penstock.results import BaseResult
 from penstock.settings import PENSTOCK_ASYNC_FETCH_STATE_RESULT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class StateType(enum.StrEnum):
@@ -75,9 +75,11 @@ class StateDetails(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     task_parameters_id: UUID | None = None
     graph: dict[str, Any] | None = None
 
-    def copy(self, **changes: Any) -> StateDetails:
-        """Give the same details with `changes`."""
-        return msgspec.structs.replace(self, **changes)
+    def copy(self, *, update: Mapping[str, Any] | None = None, **changes: Any) -> StateDetails:
+        """Give the same details with changes: in `update`, by name, or by keyword."""
+        return msgspec.structs.replace(
+            self, **(changes if update is None else {**update, **changes})
+        )
 
 
 class State(msgspec.Struct, kw_only=True, eq=False):
@@ -159,14 +161,23 @@ class State(msgspec.Struct, kw_only=True, eq=False):
         details = self.state_details
         return details.flow_run_id is not None or details.task_run_id is not None
 
-    def copy(self, **changes: Any) -> State:
-        """Give the same state anew: with its own id and the present time, and with `changes`."""
+    def copy(self, *, update: Mapping[str, Any] | None = None, **changes: Any) -> State:
+        """Give the same state anew: with its own id and the present time, and with changes.
+
+        Parameters:
+            update: fields to change, by name, as programs of Prefect 2 give them.
+            changes: the same by keyword.
+
+        Example:
+            >>> State(type="COMPLETED", message="done").copy(name="Cached")
+            Cached(message='done', type=COMPLETED, result=None)
+        """
         fresh = {
             "id": new_id(),
             "timestamp": clock.now(),
             "state_details": self.state_details.copy(),
         }
-        return msgspec.structs.replace(self, **(fresh | changes))
+        return msgspec.structs.replace(self, **(fresh | (dict(update or ())) | changes))
 
     def result(self, raise_on_failure: bool = True, fetch: bool | None = None) -> Any:  # noqa: FBT001, FBT002
         """Give the value that the run produced (section 1.5).
