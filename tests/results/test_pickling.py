@@ -165,6 +165,20 @@ def test_small_arrays_and_frames_come_back():
     assert size_hint(5) == 0
 
 
+@pytest.mark.parametrize(
+    "large",
+    [np.arange(100_000), np.arange(120_000.0).reshape(300, 400).T, np.frombuffer(bytes(800_000))],
+    ids=["writable", "transposed", "readonly"],
+)
+@pytest.mark.parametrize("wrapped", [False, True], ids=["by pickle", "by cloudpickle"])
+def test_large_arrays_come_back(large, wrapped):
+    value = {"array": large, "other": (lambda: 1) if wrapped else None}
+
+    again = loads(dumps(value))
+
+    assert (again["array"] == large).all()
+
+
 def test_a_size_that_cannot_be_told_is_measured():
     class Odd:
         nbytes = property(lambda self: 1 / 0)

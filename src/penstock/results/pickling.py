@@ -164,12 +164,17 @@ class _Writer:
         self.chunks: list[bytes] = []
         self.room = limit_bytes
 
-    def write(self, data: bytes) -> None:
-        """Keep a chunk, or end the pickling."""
-        self.room -= len(data)
+    def write(self, data: bytes | bytearray | pickle.PickleBuffer) -> None:
+        """Keep a chunk, or end the pickling.
+
+        What is large is handed over as it is, uncopied: the buffer of an array, which has no
+        length, or one that its owner may change later.
+        """
+        chunk = data.raw() if isinstance(data, pickle.PickleBuffer) else data
+        self.room -= len(chunk)
         if self.room < 0:
             raise _TooLarge
-        self.chunks.append(bytes(data))  # a mutable buffer may be handed over
+        self.chunks.append(bytes(chunk))
 
     def is_small_enough(self, buffer: pickle.PickleBuffer) -> bool:
         """Refuse a buffer before it is copied; else have it written with the rest."""
