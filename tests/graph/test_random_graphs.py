@@ -88,7 +88,7 @@ def evaluate(specs: list[Spec]) -> list[Wanted]:
     for spec in specs:
         beside = [one for i in spec.upstream for one in expanded(done[i])]
         if spec.kind != "map":
-            state = outcome(spec, beside, spec.outcome)
+            state = outcome(spec, beside, spec.outcome, is_root=not spec.upstream)
             elements = list(spec.items) if state == "Success" else []
             done.append(Wanted(state, None, elements))
             continue
@@ -102,7 +102,7 @@ def expanded(wanted: Wanted) -> list[str]:
     return [wanted.state]
 
 
-def outcome(spec: Spec, upstream: list[str], own: str) -> str:
+def outcome(spec: Spec, upstream: list[str], own: str, *, is_root: bool = False) -> str:
     """Take one task through its checks: skips first, then the trigger, then its own code."""
     if spec.skips and "Skipped" in upstream:
         return "Skipped"
@@ -112,8 +112,8 @@ def outcome(spec: Spec, upstream: list[str], own: str) -> str:
     passes = {
         "all_successful": good == count,
         "all_failed": bad == count,
-        "any_successful": good > 0 or not count,
-        "any_failed": bad > 0 or not count,
+        "any_successful": good > 0 or is_root,
+        "any_failed": bad > 0 or is_root,
         "all_finished": True,
         "not_all_skipped": good == count,
     }[spec.trigger]

@@ -109,7 +109,7 @@ def any_successful(upstream_states: UpstreamStates) -> bool:
         TRIGGERFAIL: none of them was successful.
     """
     states = _expanded(upstream_states)
-    if states and not any(state.is_successful() for state in states):
+    if upstream_states and not any(state.is_successful() for state in states):
         raise _failure("any_successful", "none of the upstream tasks was successful")
     return True
 
@@ -127,7 +127,7 @@ def any_failed(upstream_states: UpstreamStates) -> bool:
         TRIGGERFAIL: none of them failed.
     """
     states = _expanded(upstream_states)
-    if states and not any(state.is_failed() for state in states):
+    if upstream_states and not any(state.is_failed() for state in states):
         raise _failure("any_failed", "none of the upstream tasks failed")
     return True
 
@@ -208,9 +208,9 @@ class _Some:
         return f"{self.__name__}(at_least={self.at_least!r}, at_most={self.at_most!r})"
 
     def __call__(self, upstream_states: UpstreamStates) -> bool:
-        states = _expanded(upstream_states)
-        if not states:
+        if not upstream_states:
             return True
+        states = _expanded(upstream_states)
         count = sum(map(self.is_counted, states))
         least = _threshold(self.at_least, len(states), 0)
         most = _threshold(self.at_most, len(states), len(states))
