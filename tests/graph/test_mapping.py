@@ -784,7 +784,7 @@ def test_what_an_executor_executes_puts_children_into_the_mapped_state():
         task_runner_cls=TaskRunner,
         upstream_mapped_states={edge: children},
     )
-    assert ran.state.result == 3
+    assert ran.result == 3
     assert upstream.map_states == children
     assert upstream.result == [1, 2]
 
