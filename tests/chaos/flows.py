@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
 from pathlib import Path
 
-from penstock import flow, task
+from penstock import flow, pause_flow_run, suspend_flow_run, task
 from penstock.concurrency import concurrency
+from penstock.exceptions import Abort, Pause
+from penstock.input import receive_input
 from penstock.runtime import flow_run
 
 LEDGER = Path(os.environ["LEDGER"])
@@ -26,14 +29,25 @@ def note(what: str, key: str) -> None:
 
 
 def work(key: str) -> None:
-    note("begin", key)
-    time.sleep(STEP_S)
-    note("end", key)
+    try:
+        note("begin", key)
+        time.sleep(STEP_S)
+    finally:  # a run that is cancelled is interrupted
+        note("end", key)
 
 
 @task(task_run_name="called-{index}")
 def called(index: int) -> int:
     work(f"called-{index}")
+    return index
+
+
+@task(task_run_name="called-{index}")
+async def called_async(index: int) -> int:
+    key = f"called-{index}"
+    note("begin", key)
+    await asyncio.sleep(STEP_S)
+    note("end", key)
     return index
 
 
@@ -69,6 +83,12 @@ def inner(start: int) -> int:
 
 
 @flow(on_crash="resume")
+def inner_asking(start: int) -> int:
+    note("took", f"inner={pause_flow_run(wait_for_input=int, timeout=None)}")
+    return called(start)
+
+
+@flow(on_crash="resume")
 def load() -> int:
     total = sum(called(index) for index in range(4))
     futures = [*limited.map(range(4)), *guarded.map(range(3))]
@@ -78,8 +98,60 @@ def load() -> int:
     return total + called(50)
 
 
-EXPECTED = sum(range(4)) + sum(range(4)) + sum(range(3)) + 100 + 101 + 102 + 50
+@flow(on_crash="resume")
+def asking() -> int:
+    """Wait for a number in this process, and for another one in none."""
+    total = called(0)
+    futures = limited.map(range(2))
+    note("took", f"first={pause_flow_run(wait_for_input=int, timeout=None, key='first')}")
+    total += called(1)
+    note("took", f"second={suspend_flow_run(wait_for_input=int, timeout=None, key='second')}")
+    total += called(2) + inner_asking(100)
+    return total + sum(future.result() for future in futures)
+
+
+@flow(on_crash="resume")
+async def asking_async() -> int:
+    total = await called_async(0)
+    given = await pause_flow_run(wait_for_input=int, timeout=None, key="first")
+    note("took", f"first={given}")
+    total += await called_async(1)
+    given = await suspend_flow_run(wait_for_input=int, timeout=None, key="second")
+    note("took", f"second={given}")
+    return total + await called_async(2)
+
+
+@flow(on_crash="resume")
+def receiving() -> int:
+    """Wait for two numbers that are sent to the run while it is executed."""
+    total = called(0)
+    note("wants", "numbers")
+    receiver = receive_input(int, timeout=None)
+    for index in (1, 2):
+        note("took", f"number-{index}={receiver.next()}")
+        total += called(index)
+    return total
+
+
+EXPECTED = {
+    "load": sum(range(4)) + sum(range(4)) + sum(range(3)) + 100 + 101 + 102 + 50,
+    "asking": 0 + 1 + 2 + 100 + 0 + 1,
+    "asking_async": 0 + 1 + 2,
+    "receiving": 0 + 1 + 2,
+}
+
+
+def main(name: str) -> None:
+    try:
+        state = globals()[name](return_state=True)
+        if asyncio.iscoroutine(state):
+            state = asyncio.run(state)
+    except (Pause, Abort):  # it goes on in another process
+        return
+    if state.is_completed():
+        assert state.result() == EXPECTED[name]
+    sys.stdout.write(f"{state.name}\n")
+
 
 if __name__ == "__main__":
-    assert load() == EXPECTED
-    sys.stdout.write("value\n")
+    main(sys.argv[1])

@@ -1,156 +1,32 @@
 """Processes that are killed and stopped, servers that restart, and what is recorded afterwards.
 
-Each test says its seed; with CHAOS_SEED it is run again. CHAOS_SECONDS makes it last longer.
+Meanwhile runs wait for inputs, in their process or in none, and are given them, now and then by
+two at once; others are cancelled, paused and suspended. Each test says its seed; with CHAOS_SEED
+it is run again. CHAOS_SECONDS makes it last longer.
 """
 
 from __future__ import annotations
 
-import os
-import random
 import signal
-import subprocess
 import sys
-import time
-from collections import defaultdict
-from contextlib import suppress
+from collections import Counter, defaultdict
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 import penstock
 from penstock.client import get_client
-from penstock.settings import reload_settings
 from penstock.store import get_store
 from penstock.store.checking import check_history
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
-FLOWS = Path(__file__).with_name("flows.py")
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "7"))
-SETTLING_S = 75
-PROCESSES = 3
-RECOVERERS = 2
-TTL_S = 2.0
-CLI = "import sys; from penstock.cli import main; sys.exit(main())"
 OWN_FRAME = f'File "{Path(penstock.__file__).parent}'
 NOISE = ("database is locked", "Fatal Python", "never awaited", "deadlock")
+ENDS = ("Completed", "Crashed", "Cancelled")
+CANCELLING_S = 15.0
 END_CONNECTIONS = """select pg_terminate_backend(pid) from pg_stat_activity
 where application_name = 'penstock' and pid <> pg_backend_pid()"""
-
-
-class Line(NamedTuple):
-    """A line of the ledger."""
-
-    when: float
-    what: str
-    run: str
-    key: str
-    pid: int
-
-
-class Chaos:
-    """The processes, the troubles they get into, and what they wrote."""
-
-    def __init__(self, folder, seed, environment):
-        self.folder = folder
-        self.random = random.Random(seed)
-        self.ledger = folder / "ledger"
-        self.environment = os.environ | environment | {"LEDGER": str(self.ledger)}
-        self.children = []
-        self.killed = {}
-        self.number = 0
-
-    def start(self, *arguments):
-        self.number += 1
-        with (self.folder / f"stderr-{self.number}").open("wb") as stderr:
-            child = subprocess.Popen(
-                [sys.executable, *arguments],
-                env=self.environment,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                start_new_session=True,
-            )
-        self.children.append(child)
-        return child
-
-    def lines(self):
-        if not self.ledger.exists():
-            return []
-        found = [line.split() for line in self.ledger.read_text().splitlines()]
-        return [Line(float(w), what, run, key, int(pid)) for w, what, run, key, pid in found]
-
-    def owners(self):
-        """Give the processes that have lately executed something, and live."""
-        pids = {line.pid for line in self.lines()[-40:]} - set(self.killed)
-        return sorted(pid for pid in pids if Path(f"/proc/{pid}").exists())
-
-    def kill(self):
-        owners = self.owners()
-        if owners:
-            pid = self.random.choice(owners)
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-                self.killed[pid] = time.time()
-
-    def stop_for_a_while(self):
-        owners = self.owners()
-        if owners:
-            pid = self.random.choice(owners)
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
-                time.sleep(TTL_S * 1.2)
-                os.kill(pid, signal.SIGCONT)
-
-    def run(self, troubles):
-        """Have the processes work, and get into trouble, for as long as the test lasts."""
-        recoverers = [self.start("-c", CLI, "recover", "--watch") for _ in range(RECOVERERS)]
-        until = time.monotonic() + SECONDS
-        at_most = until + SETTLING_S
-        working = []
-        # A machine that is slow has executed nothing yet when the first troubles come.
-        while time.monotonic() < until or (
-            self.kill in troubles and not self.killed and time.monotonic() < at_most
-        ):
-            working = [child for child in working if child.poll() is None]
-            while len(working) < PROCESSES:
-                working.append(self.start(str(FLOWS)))
-            time.sleep(self.random.uniform(0.1, 0.5))
-            self.random.choice(troubles)()
-        return recoverers
-
-    def settle(self, recoverers, working_states):
-        """Wait until all runs are over, and end what looked after them."""
-        until = time.monotonic() + SETTLING_S
-        while (left := working_states()) and time.monotonic() < until:
-            time.sleep(0.2)
-        for child in self.children:
-            if child not in recoverers:
-                child.wait(30)
-        for child in recoverers:
-            child.terminate()
-        for child in recoverers:
-            child.wait(30)
-        assert left == []
-
-    def end(self):
-        for child in self.children:
-            if child.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-
-
-def not_final():
-    with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(limit=1_000)
-    return [(run.name, run.state_name) for run in runs if not run.state.is_final()]
-
-
-def set_limits():
-    with get_client(sync_client=True) as client:
-        client.create_concurrency_limit("chaos", 2)
-        client.create_global_concurrency_limit("gate", 1)
 
 
 def most_at_once(chaos, prefix):
@@ -186,16 +62,75 @@ def executed_after_they_were_completed(chaos):
     return [key for key, when in completed.items() if any(each > when for each in begun[key])]
 
 
+def executed_after_they_were_cancelled(chaos, runs):
+    """Give what runs did after they had been recorded Cancelled."""
+    ended = {str(run.id): run.state.timestamp.timestamp() for run in runs if _is_cancelled(run)}
+    return [line for line in chaos.lines() if line.when > ended.get(line.run, 1e12)]
+
+
+def _is_cancelled(run):
+    return run.state.is_cancelled()
+
+
+def _lost_a_subflow(run):
+    """Tell whether a run failed because the run that it had called was cancelled alone."""
+    return run.state.is_failed() and "CancelledRun" in run.state.message
+
+
+def came_back(chaos):
+    """Give what a process did of a run with which another one had gone on."""
+    owners, back = defaultdict(list), []
+    for line in sorted(chaos.lines()):
+        known = owners[line.run]
+        if line.pid not in known:
+            known.append(line.pid)
+        elif known[-1] != line.pid:
+            back.append(line)
+    return back
+
+
+def check_cancellations(chaos, runs):
+    assert executed_after_they_were_cancelled(chaos, runs) == []
+    by_id = {str(run.id): run for run in runs}
+    for key, asked in chaos.cancelled.items():
+        run = by_id[key]
+        # It may have come to its end at that moment.
+        took_s = run.state.timestamp.timestamp() - asked
+        is_prompt = run.state.is_completed() and took_s < CANCELLING_S
+        assert run.state.is_cancelled() or is_prompt, (run.name, run.state, took_s)
+
+
+def check_inputs(chaos, runs):
+    """What a run was given it takes once, and only what it was given."""
+    taken = defaultdict(dict)
+    for line in chaos.lines():
+        if line.what == "took":
+            question, _, number = line.key.partition("=")
+            assert taken[line.run].setdefault(question, int(number)) == int(number), line
+    accepted = {(offer.run, offer.number) for offer in chaos.offers if offer.is_accepted}
+    for run in runs:
+        key, numbers = str(run.id), list(taken[str(run.id)].values())
+        assert len(set(numbers)) == len(numbers), (run.name, taken[key])
+        if key in chaos.sent:
+            assert numbers == chaos.sent[key][: len(numbers)]
+        else:
+            assert {(key, number) for number in numbers} <= accepted, (run.name, taken[key])
+
+
 def check(chaos, *, noise=NOISE):
-    with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(limit=1_000)
-    assert sum(run.state_name == "Completed" for run in runs) > len(runs) / 2
+    runs = chaos.flow_runs()
+    print(Counter((run.flow_name, run.state_name) for run in runs))  # noqa: T201 - as the seed
+    ended_well = sum(run.state_name in ("Completed", "Cancelled") for run in runs)
+    assert ended_well > len(runs) / 2
     # A run that dies three times in a row with nothing done is given up.
-    others = [run for run in runs if run.state_name not in ("Completed", "Crashed")]
+    others = [run for run in runs if run.state_name not in ENDS and not _lost_a_subflow(run)]
     assert [(run.flow_name, run.state_name, run.state.message) for run in others] == []
     errors = [each for each in check_history(get_store()) if each.severity == "error"]
     assert errors == []
     assert executed_after_they_were_completed(chaos) == []
+    assert came_back(chaos) == []
+    check_cancellations(chaos, runs)
+    check_inputs(chaos, runs)
     assert most_at_once(chaos, "limited") <= 2
     assert most_at_once(chaos, "guarded") <= 1
     assert get_store().read("select count(*) from concurrency_slot") == [(0,)]
@@ -204,34 +139,16 @@ def check(chaos, *, noise=NOISE):
         assert not [each for each in noise if each in said], said[-4_000:]
 
 
-@pytest.fixture
-def seed():
-    chosen = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
-    print(f"CHAOS_SEED={chosen}")  # noqa: T201 - shown if the test fails
-    return chosen
-
-
-@pytest.fixture
-def chaos(store_url, tmp_path, monkeypatch, seed):
-    settings = {
-        "PENSTOCK_STORE_URL": store_url,
-        "PENSTOCK_LEASE_TTL_S": str(TTL_S),
-        "PENSTOCK_HEARTBEAT_INTERVAL_S": "0.3",
-        "PENSTOCK_STORE_OUTAGE_TIMEOUT_S": "20",
-        "PENSTOCK_API_SERVICES_RECOVERY_LOOP_SECONDS": "0.5",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    reload_settings()
-    set_limits()
-    made = Chaos(tmp_path, seed, settings)
-    yield made
-    made.end()
+def asked_of(chaos):
+    """Give what is asked of runs, twice what answers them: they are to go on, too."""
+    answers = [chaos.answer, chaos.send]
+    return [chaos.cancel, chaos.pause, chaos.suspend, *answers, *answers]
 
 
 def test_processes_that_are_killed_and_stopped(chaos):
-    recoverers = chaos.run([chaos.kill, chaos.kill, chaos.stop_for_a_while])
-    chaos.settle(recoverers, not_final)
+    troubles = [chaos.kill, chaos.kill, chaos.stop_for_a_while, chaos.kill_a_recoverer]
+    chaos.run([*troubles, *asked_of(chaos)])
+    chaos.settle()
 
     assert chaos.killed
     # Nobody is shown the inside of penstock, either.
@@ -247,7 +164,7 @@ def test_a_server_that_restarts_and_drops_connections(chaos, postgres_server):
         postgres_server.stop(chaos.random.choice([signal.SIGINT, signal.SIGQUIT]))
         postgres_server.start()
 
-    recoverers = chaos.run([drop, drop, restart, chaos.kill])
-    chaos.settle(recoverers, not_final)
+    chaos.run([drop, drop, restart, chaos.kill, *asked_of(chaos)])
+    chaos.settle()
 
     check(chaos)
