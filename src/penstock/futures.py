@@ -14,7 +14,7 @@ from penstock.utilities.annotations import quote
 from penstock.utilities.collections import StopVisiting, visit_collection
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
     from uuid import UUID
 
     from penstock.records import TaskRun
@@ -322,7 +322,7 @@ def call_repr(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     return f"{name}({', '.join(parts)})"
 
 
-def as_awaitable(value: Any) -> Awaitable[Any]:
+def as_awaitable(value: Any) -> Coroutine[Any, Any, Any]:
     """Give an awaitable that gives `value` at once."""
 
     async def give() -> Any:

@@ -501,3 +501,25 @@ def test_the_same_task_in_flows_that_run_at_once(records):
 
     assert sorted(values) == [1, 2, 3, 4]
     assert len({run.flow_run_id for run in records.task_runs("adds")}) == 4
+
+
+@pytest.mark.parametrize(
+    ("forgets", "shown"),
+    [
+        (lambda: adds_async(1), "adds_async"),
+        (lambda: adds_async.submit(1), "adds_async.submit"),
+        (lambda: adds_async.map([1]), "adds_async.map"),
+    ],
+    ids=["called", "submitted", "mapped"],
+)
+@pytest.mark.parametrize("runner", [ConcurrentTaskRunner, SequentialTaskRunner])
+def test_the_warning_about_a_forgotten_await_says_what_was_called(forgets, shown, runner):
+    @flow(name="nightly", task_runner=runner)
+    async def runs():
+        with pytest.warns(RuntimeWarning, match=f"coroutine '{shown}' was never awaited"):
+            forgets()
+        return "went on"
+
+    with pytest.warns(RuntimeWarning, match="coroutine 'nightly' was never awaited"):
+        runs()
+    assert asyncio.run(runs()) == "went on"

@@ -193,7 +193,8 @@ def _run_flow(flow: Any, steps: Steps[State], return_type: str, *, is_root: bool
     if flow.isasync:
         caller = current_caller()
         if is_root or caller is None or caller.isasync:
-            return choosing.drive_flow_async(steps, return_type, is_root=is_root)
+            driven = choosing.drive_flow_async(steps, return_type, is_root=is_root)
+            return choosing.named(driven, flow.name)
         from penstock.task_runners import loops
 
         return choosing.through_gate(

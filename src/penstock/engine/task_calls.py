@@ -172,7 +172,7 @@ def _call_here(
 ) -> Any:
     steps = begin_task_run(call)
     if call.task.isasync and _is_called_by_async(task_context, flow_context):
-        return choosing.drive_task_async(steps, call, return_type)
+        return choosing.named(choosing.drive_task_async(steps, call, return_type), call.task.name)
     state = inline.drive(steps)
     if call.crash is not None:
         choosing.reraise_cancellation(call.crash, state)
@@ -199,7 +199,8 @@ def _run_autonomous(task: Any, parameters: dict[str, Any], wait_for: Any, return
     )
     steps = begin_task_run(call)
     if task.isasync:
-        return choosing.drive_autonomous_async(steps, call, context, return_type)
+        driven = choosing.drive_autonomous_async(steps, call, context, return_type)
+        return choosing.named(driven, task.name)
     with context:
         state = inline.drive(steps)
     choosing.flush_logs()
@@ -225,7 +226,8 @@ def _submit(
     if runner.concurrency_type is TaskConcurrencyType.SEQUENTIAL:
         steps = begin_task_run(call)
         if by_async:
-            return choosing.drive_submitted_async(steps, call, future, return_type)
+            driven = choosing.drive_submitted_async(steps, call, future, return_type)
+            return choosing.named(driven, f"{task.name}.submit")
         state = inline.drive(steps)
         future.set_state(state)
         if call.crash is not None:
@@ -234,7 +236,9 @@ def _submit(
     call.context = contextvars.copy_context()
     start_in_background(call, future, runner, by_async=by_async)
     if return_type == "future":
-        return as_awaitable(future) if by_async else future
+        if not by_async:
+            return future
+        return choosing.named(as_awaitable(future), f"{task.name}.submit")
     return future.wait()
 
 
@@ -290,6 +294,7 @@ def begin_task_map(
 
     if task.isasync and _is_called_by_async(task_context, flow_run_context):
         upstreams = [one for one in parameters.values() if isinstance(one, PenstockFuture)]
-        return choosing.map_async(upstreams, submit_each, return_type)
+        mapping = choosing.map_async(upstreams, submit_each, return_type)
+        return choosing.named(mapping, f"{task.name}.map")
     futures = list(submit_each())
     return [future.wait() for future in futures] if return_type == "state" else futures

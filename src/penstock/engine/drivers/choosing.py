@@ -19,7 +19,7 @@ from penstock.store import statements as sql
 from penstock.task_runners.waiting import this_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from penstock.context import FlowRunContext
     from penstock.engine.effects import Steps
@@ -97,6 +97,12 @@ def through_gate(work: Callable[[], Any]) -> Any:
 def value_of(state: State, return_type: str) -> Any:
     """Give what a call returns: the state, or the value that it stands for."""
     return state if return_type == "state" else state_result(state)
+
+
+def named(coroutine: Coroutine[Any, Any, Any], name: str) -> Coroutine[Any, Any, Any]:
+    """Have Python's warning about a coroutine that nobody awaits say what was called."""
+    coroutine.__qualname__ = name
+    return coroutine
 
 
 async def drive_flow_async(steps: Steps[State], return_type: str, *, is_root: bool) -> Any:
