@@ -294,13 +294,22 @@ def test_parameters_that_are_missing(write, penstock):
     )
 
 
-def test_a_value_that_does_not_fit_is_told_before_there_is_a_run(write, penstock):
+@pytest.mark.parametrize(
+    ("assignment", "complaint"),
+    [
+        ("number=many", "number: Input should be a valid integer"),
+        ('items=[1, "x"]', "items.1: Input should be a valid integer"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_before_there_is_a_run(
+    write, penstock, assignment, complaint
+):
     write("flows.py", TYPED)
 
-    ended = penstock("run", "flows.py:main", *given("number=many"))
+    ended = penstock("run", "flows.py:main", *given(assignment))
 
     assert ended.code == 2
-    assert "number: Input should be a valid integer" in ended.err
+    assert complaint in ended.err
     assert len(ended.err.splitlines()) == 1
     assert penstock("flow-run", "ls", "--json").objects == []
 

@@ -203,7 +203,8 @@ def value_of(own: Parameters, name: str, text: str) -> Any:
         value = json.loads(text, parse_constant=_refuse)
     except ValueError:
         return text
-    return value if takes(own, name, value) else text
+    # Where neither is taken, what is wrong with the value says more than that it is no text.
+    return text if not takes(own, name, value) and takes(own, name, text) else value
 
 
 def _refuse(constant: str) -> NoReturn:
