@@ -298,7 +298,7 @@ def test_parameters_that_are_missing(write, penstock):
     ("assignment", "complaint"),
     [
         ("number=many", "number: Input should be a valid integer"),
-        ('items=[1, "x"]', "items.1: Input should be a valid integer"),
+        ('items=[1, "x"]', "items[1]: Input should be a valid integer"),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_before_there_is_a_run(
