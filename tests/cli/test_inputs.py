@@ -66,6 +66,16 @@ def test_what_is_typed_becomes_what_the_fields_take(penstock, only_run):
     assert only_run().state.result() == [True, "2026-12-24", "high", "12", [1, 2]]
 
 
+@pytest.mark.parametrize(("word", "meant"), [("yes", True), ("No", False), ("off", False)])
+@pytest.mark.usefixtures("suspended")
+def test_yes_and_no_are_for_what_is_true_or_false(penstock, only_run, word, meant):
+    typed = [f"approved={word}", "day=2026-12-24", f"note={word}"]
+    ended = penstock("flow-run", "resume", "-", *[f"--input={each}" for each in typed])
+
+    assert ended.code == 0, ended.err
+    assert only_run().state.result() == [meant, "2026-12-24", "low", word, []]
+
+
 @pytest.mark.usefixtures("suspended")
 def test_all_fields_as_json(penstock, only_run):
     fields = '{"approved": false, "day": "2026-12-24"}'

@@ -27,6 +27,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "string": (str,),
 }
+_FLAGS = dict.fromkeys(("yes", "y", "on", "true", "t", "1"), True) | dict.fromkeys(
+    ("no", "n", "off", "false", "f", "0"), False
+)
+"""What `--param` takes for true and false, too."""
 
 
 def input_of(
@@ -92,8 +96,11 @@ def _value(text: str, field: Mapping[str, Any], schema: Mapping[str, Any]) -> An
     try:
         value = json.loads(text)
     except ValueError:
-        return text
-    return value if _takes(field, schema, value) else text
+        value = text
+    for meant in (value, text, _FLAGS.get(text.lower(), text)):
+        if _takes(field, schema, meant):
+            return meant
+    return text
 
 
 def _takes(field: Mapping[str, Any], schema: Mapping[str, Any], value: Any) -> bool:
