@@ -10,6 +10,7 @@ import pytest
 from penstock import clock, flow
 from penstock.client.schemas.responses import OrchestrationResult, SetStateStatus
 from penstock.exceptions import Abort
+from penstock.settings import reload_settings
 from penstock.states import (
     AwaitingRetry,
     Cancelled,
@@ -25,6 +26,7 @@ from penstock.states import (
     StateType,
 )
 from penstock.store import FenceLost, get_store
+from penstock.store import statements as sql
 
 ACCEPT, REJECT = SetStateStatus.ACCEPT, SetStateStatus.REJECT
 WAIT, ABORT = SetStateStatus.WAIT, SetStateStatus.ABORT
@@ -313,8 +315,12 @@ def test_cancelling_a_dead_process_run_cancels_it(any_client, run, owned_by_anot
     assert answer.state.type is StateType.CANCELLED
 
 
-def test_an_owner_that_was_given_up_cannot_undo_what_was_set(client, nightly, owned_elsewhere):
-    """A lease of another host that has expired counts as dead, but the process may still live."""
+def test_an_owner_that_was_given_up_cannot_undo_what_was_set(
+    client, nightly, owned_elsewhere, monkeypatch
+):
+    """One of another host that stays silent after its lease counts as dead, but may still live."""
+    monkeypatch.setenv("PENSTOCK_HEARTBEAT_INTERVAL_S", "0.1")
+    reload_settings()
     run = client.create_flow_run(nightly)
     client.set_flow_run_state(run.id, Running())
     owned_elsewhere(run, clock.epoch() - 1)
@@ -324,6 +330,28 @@ def test_an_owner_that_was_given_up_cannot_undo_what_was_set(client, nightly, ow
 
     with pytest.raises(FenceLost, match="taken over"):
         get_store().commit([], fence)
+
+
+@pytest.mark.parametrize("proposed", [Crashed(), Cancelling()])
+def test_an_owner_elsewhere_that_gives_a_sign_of_life_keeps_its_run(
+    client, nightly, owned_elsewhere, proposed
+):
+    """Its lease is over by the clock of this host, which is ahead."""
+    run = client.create_flow_run(nightly)
+    client.set_flow_run_state(run.id, Running())
+    owned_elsewhere(run, clock.epoch() - 60)
+
+    class Clock(clock.VirtualClock):
+        def sleep(self, seconds):
+            super().sleep(seconds)
+            owned_elsewhere(run, clock.epoch() - 50)
+
+    with clock.use_clock(Clock(clock.epoch())):
+        answer = client.set_flow_run_state(run.id, proposed)
+
+    assert answer.status is (ACCEPT if proposed.is_cancelling() else ABORT)
+    assert get_store().read(sql.READ_LEASE, (run.id.bytes,))[0][1] == 7
+    assert client.read_flow_run(run.id).state.is_running()
 
 
 def test_a_lease_of_another_host_that_has_not_expired_holds(client, nightly, owned_elsewhere):

@@ -739,9 +739,14 @@ def test_a_stopped_owner_that_wakes_up_writes_nothing_more(worlds, records, hist
         text=True,
         check=False,
         timeout=60,
-        env={**os.environ, "LEDGER": str(worlds.ledger)},
+        env={
+            **os.environ,
+            "LEDGER": str(worlds.ledger),
+            "PENSTOCK_HEARTBEAT_INTERVAL_S": "0.1",
+        },
     )
     assert done.stdout == "2\n", done.stderr
+    assert "process 1 on host far is over: looking for 0.2 s whether" in done.stderr
     before = records.flow_run(), records.task_runs()
 
     process.send_signal(signal.SIGCONT)

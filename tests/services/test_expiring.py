@@ -61,6 +61,16 @@ def test_one_in_a_living_process_is_left_to_it(records, later):
     assert records.state(run).is_paused()
 
 
+def test_one_elsewhere_is_left_to_its_process_until_recovery_has_taken_it_away(
+    records, later, nowhere
+):
+    """The clock that says that its time and its lease are over may be this host's alone."""
+    run = later(*paused(600), owner=nowhere)
+
+    assert expire(records) == []
+    assert records.state(run).is_paused()
+
+
 def test_a_dry_run_only_says_which(records, later):
     run = later(*paused(600))
 

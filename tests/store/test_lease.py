@@ -45,6 +45,12 @@ def owner_of(store, run):
     return owner, fence, expires
 
 
+def dead_here():
+    """Name a process of this host that is dead: another one has its number now."""
+    host, pid, start = this_process().rsplit(":", 2)
+    return f"{host}:{pid}:{int(start) - 1}"
+
+
 def own(store, run, owner, expires):
     store.write(
         "update flow_run set owner = ?, lease_expires = ? where id = ?",
@@ -162,10 +168,10 @@ def test_a_run_without_an_owner_is_taken(store, run):
 
 
 def test_a_dead_owner_is_taken_over_and_the_token_grows(store, run):
-    own(store, run, "far/away:1:2", time.time() - 1)
+    own(store, run, dead_here(), time.time() + 60)
 
     first = store.claim(run.id, 15.0)
-    own(store, run, "far/away:3:4", time.time() - 1)
+    own(store, run, dead_here(), time.time() + 60)
     second = store.claim(run.id, 15.0)
 
     assert second.token == first.token + 1
@@ -221,7 +227,7 @@ def test_the_owner_writes(store, run):
 
 def test_a_stale_token_writes_nothing(store, run):
     stale = store.claim(run.id, 15.0)
-    own(store, run, "far/away:1:2", time.time() - 1)
+    own(store, run, dead_here(), time.time() - 1)
     fresh = store.claim(run.id, 15.0)
 
     with pytest.raises(FenceLost):

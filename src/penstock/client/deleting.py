@@ -14,6 +14,7 @@ from penstock.ids import id_from_bytes
 from penstock.store import encoding
 from penstock.store import statements as sql
 from penstock.store.input_statements import DELETE_INPUTS_OF_FLOW_RUN
+from penstock.store.silence import watch_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from penstock.records import Flow
     from penstock.store import Store
+    from penstock.store.silence import Silence
 
     Execute = Callable[..., Any]
 
@@ -37,17 +39,18 @@ def delete_flow_run(store: Store, flow_run_id: UUID) -> None:
         ObjectNotFound: there is none of this id.
         RunOwnedElsewhere: it is being executed.
     """
+    silence = watch_owner(store.read, flow_run_id)
 
     def work(execute: Execute) -> None:
         if execute(sql.READ_LEASE, (flow_run_id.bytes,)).fetchone() is None:
             raise no_flow_run(store, flow_run_id)
-        _delete_one(execute, flow_run_id.bytes)
+        _delete_one(execute, flow_run_id.bytes, silence)
 
     store.transact(work)
 
 
-def _delete_one(execute: Execute, key: bytes) -> None:
-    _refuse_while_executed(execute, key, "deleted")
+def _delete_one(execute: Execute, key: bytes, silence: Silence | None = None) -> None:
+    _refuse_while_executed(execute, key, "deleted", silence)
     execute(sql.DETACH_SUBFLOW_RUNS_OF_FLOW_RUN, (key,))
     execute(sql.DELETE_CACHE_ENTRIES_OF_FLOW_RUN, (key,))
     execute(sql.DELETE_TASK_RUNS_OF_FLOW_RUN, (key,))
@@ -56,8 +59,10 @@ def _delete_one(execute: Execute, key: bytes) -> None:
     execute(sql.DELETE_FLOW_RUN, (key,))
 
 
-def _refuse_while_executed(execute: Execute, key: bytes, deed: str) -> None:
-    lease = read_lease(execute, key)
+def _refuse_while_executed(
+    execute: Execute, key: bytes, deed: str, silence: Silence | None = None
+) -> None:
+    lease = read_lease(execute, key, silence)
     if lease.is_alive:
         raise RunOwnedElsewhere(
             f"Flow run {id_from_bytes(key)} is being executed by process {lease.owner} and cannot"

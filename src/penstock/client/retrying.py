@@ -14,9 +14,10 @@ from penstock.ids import new_id
 from penstock.records import EXECUTE_AGAIN
 from penstock.rules import Facts, decide_flow, record
 from penstock.states import Scheduled
-from penstock.store import encoding, is_owner_alive
+from penstock.store import encoding
 from penstock.store import statements as sql
 from penstock.store.lease import title_of
+from penstock.store.silence import Owned, watch_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -64,10 +65,11 @@ def ask_to_execute_again(
         RunOwnedElsewhere: a living process executes the flow run.
     """
     key = flow_run_id.bytes
+    silence = watch_owner(store.read, flow_run_id)
 
     def work(execute: Callable[..., Any]) -> None:
-        owner, _fence, expires, _state = execute(sql.READ_LEASE, (key,)).fetchone()
-        if owner is not None and is_owner_alive(owner, expires, clock.epoch()):
+        owner, token, expires, _state = execute(sql.READ_LEASE, (key,)).fetchone()
+        if owner is not None and not silence.is_dead(Owned(owner, token, expires)):
             refusal = f"Flow run {flow_run_id} is being executed by {title_of(owner)}."
             raise RunOwnedElsewhere(refusal)
         for each in task_runs:

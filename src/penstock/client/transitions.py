@@ -5,7 +5,8 @@ the write. What is decided depends on who executes the run:
 
 - Nobody living does. The rules decide, and what they say is written. If a dead process still
   stands as the owner, it is fenced off in the same transaction: should it live after all (on
-  another host, with its lease expired), its next commit is refused and cannot undo this one.
+  another host, silent for as long as it was watched), its next commit is refused and cannot undo
+  this one.
 - A living process does. That process holds the run's history in memory and writes it whole with
   its next transition, so a state written beside it would be lost, or the history with it.
   Therefore nothing is written but the request: CANCELLING and PAUSED, and RUNNING of a run that is
@@ -46,6 +47,7 @@ from penstock.states import Cancelled, Cancelling, Running, Scheduled, State, St
 from penstock.store import encoding, is_owner_alive, requests
 from penstock.store import statements as sql
 from penstock.store.lease import this_process
+from penstock.store.silence import Owned, watch_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 
     from penstock.records import FlowRun, TaskRun
     from penstock.store import Store
+    from penstock.store.silence import Silence
 
     Execute = Callable[..., Any]
 
@@ -79,14 +82,24 @@ class Lease(NamedTuple):
 NO_LEASE = Lease(None, is_alive=False, control=None)
 
 
-def read_lease(execute: Execute, flow_run_id: bytes) -> Lease:
-    """Tell who executes a flow run."""
+def read_lease(execute: Execute, flow_run_id: bytes, silence: Silence | None = None) -> Lease:
+    """Tell who executes a flow run.
+
+    Parameters:
+        execute: runs a statement in the transaction.
+        flow_run_id: its key.
+        silence: has watched its owner; without it, of one elsewhere the lease decides.
+    """
     found = execute(sql.READ_LEASE, (flow_run_id,)).fetchone()
     if found is None or found[0] is None:
         return NO_LEASE
-    owner, _fence, expires, _state_type = found
+    owner, token, expires, _state_type = found
     control = execute(sql.READ_FENCE, (flow_run_id,)).fetchone()[1]
-    return Lease(owner, is_owner_alive(owner, expires, clock.epoch()), control)
+    if silence is None:
+        is_alive = is_owner_alive(owner, expires, clock.epoch())
+    else:
+        is_alive = not silence.is_dead(Owned(owner, token, expires))
+    return Lease(owner, is_alive, control)
 
 
 # -- flow runs ------------------------------------------------------------------------------------
@@ -101,13 +114,14 @@ def set_flow_run_state(
         ObjectNotFound: there is no such flow run.
         IllegalTransition: the state is refused, and the run has none that it could keep.
     """
+    silence = None if force else watch_owner(store.read, flow_run_id)
 
     def work(execute: Execute) -> OrchestrationResult:
         found = execute(sql.READ_FLOW_RUN, (flow_run_id.bytes,)).fetchone()
         if found is None:
             raise no_flow_run(store, flow_run_id)
         run = encoding.flow_run_from_row(found)
-        lease = read_lease(execute, flow_run_id.bytes)
+        lease = read_lease(execute, flow_run_id.bytes, silence)
         if lease.is_alive and (proposed.type in REQUESTS or not force):
             return _ask_owner(execute, run, proposed, lease, force=force)
         return _move_flow_run(execute, run, proposed, lease, force=force)
@@ -133,13 +147,14 @@ def resume_flow_run(
         NotPausedError: it is not paused.
         RuntimeError: it is not resumed with this input. It stays paused.
     """
+    silence = watch_owner(store.read, flow_run_id)
 
     def work(execute: Execute) -> OrchestrationResult:
         found = execute(sql.READ_FLOW_RUN, (flow_run_id.bytes,)).fetchone()
         if found is None:
             raise no_flow_run(store, flow_run_id)
         run = encoding.flow_run_from_row(found)
-        lease = read_lease(execute, flow_run_id.bytes)
+        lease = read_lease(execute, flow_run_id.bytes, silence)
         state = run.state
         if lease.is_alive and _as_asked(lease, StateType.RUNNING) is not None:
             state = _as_asked(lease, StateType.RUNNING)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from penstock import clock
 from penstock.engine import inputs as run_inputs
-from penstock.engine.effects import Await, Commit, Read, Steps
+from penstock.engine.effects import Await, Commit, Read, Sleep, Steps
 from penstock.engine.flow_runs import begin_flow_run, refuse, validate
 from penstock.engine.flow_transitions import propose
 from penstock.engine.links import link_recorded, link_result
@@ -27,6 +27,7 @@ from penstock.states import (
 from penstock.store import statements as sql
 from penstock.store.encoding import task_run_row
 from penstock.store.lease import title_of
+from penstock.store.silence import Silence, confirming_s
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -169,16 +170,26 @@ def take_over(call: FlowCall, run: FlowRun) -> Steps[None]:
     execution = call.execution
     store, ttl_s = execution.store, execution.settings.lease_ttl_s
     run_id: UUID = run.id
-    leases = yield Read(lambda: store.read(sql.READ_LEASE, (run_id.bytes,)))
-    execution.fence = yield Read(lambda: store.claim(run_id, ttl_s))
+    silence = Silence(store.read, run_id)
+    is_told = False
+    while wait_s := (yield Read(silence.look)):
+        if not is_told and silence.suspect is not None:
+            is_told = True
+            call.logger().warning(
+                "The lease of %s is over: looking for %g s whether it gives a sign of life.",
+                title_of(silence.suspect.owner),
+                confirming_s(),
+            )
+        yield Sleep(clock.epoch() + wait_s)
+    execution.fence = yield Read(lambda: store.claim(run_id, ttl_s, silence))
     call.run = yield Read(lambda: store.read_flow_run(run_id))
     execution.flow_run = execution.seen_flow_run = call.run
     call.created = True
     yield Read(execution.load_recorded)
     state = call.run.state
     if state is not None and state.type is _RUNNING:
-        owner = leases[0][0] if leases else None
-        who = "" if owner is None else f": {title_of(owner)}"
+        owner = silence.found
+        who = "" if owner is None else f": {title_of(owner.owner)}"
         message = f"The process that executed the flow run died{who}."
         record(call.run, Crashed(message=message), Facts(now=clock.now()))
 

@@ -15,6 +15,7 @@ from penstock.services import statements as own_sql
 from penstock.states import Failed
 from penstock.store import encoding
 from penstock.store import statements as sql
+from penstock.store.lease import is_known_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,8 +86,11 @@ def _expire(store: Store, key: bytes, *, dry_run: bool) -> Expired | None:
         if found is None:
             return None
         run = encoding.flow_run_from_row(found)
+        lease = read_lease(execute, key)
+        # A process elsewhere is not known to be dead before recovery has taken its runs away.
+        may_live = lease.owner is not None and not is_known_here(lease.owner)
         # Resumed meanwhile, or its process sees to it.
-        if not _is_expired(run) or read_lease(execute, key).is_alive:
+        if not _is_expired(run) or lease.is_alive or may_live:
             return None
         assert run.state is not None
         expired = Expired(run.id, run.name, run.flow_name, run.state.name, NEVER_RESUMED)

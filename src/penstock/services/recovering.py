@@ -26,6 +26,7 @@ from penstock.states import AwaitingRetry, Cancelled, Crashed, Scheduled, StateT
 from penstock.store import encoding, is_owner_alive, requests
 from penstock.store import statements as sql
 from penstock.store.lease import is_known_here, title_of
+from penstock.store.silence import confirming_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,9 +54,6 @@ WHOLE_PERIOD_S = 600.0
 
 RECENT_S = 60.0
 """How much older than the last look such a run may be otherwise: clocks of hosts differ."""
-
-CONFIRMING_BEATS = 2
-"""For how many heartbeats a process elsewhere has to be silent while it is watched."""
 
 CALLS_DEPTH_LIMIT = 50
 """How deep subflows in subflows are looked into for what has finished."""
@@ -109,7 +107,7 @@ class Suspects:
     @property
     def confirming_s(self) -> float:
         """Give for how many seconds a process has to be silent while it is watched."""
-        return CONFIRMING_BEATS * get_current_settings().heartbeat_interval_s
+        return confirming_s()
 
     def __bool__(self) -> bool:
         """Tell whether any were found in the last pass that are not known to be dead yet."""

@@ -17,7 +17,8 @@ from penstock.ids import id_from_bytes, new_id
 from penstock.store import encoding
 from penstock.store import statements as sql
 from penstock.store.journal import Fence, Journal, Row
-from penstock.store.lease import is_owner_alive, this_process
+from penstock.store.lease import this_process
+from penstock.store.silence import Owned, Silence
 from penstock.store.sqlite import SqliteDialect
 from penstock.store.urls import is_on_server, sqlite_path
 
@@ -238,24 +239,26 @@ class Store:
 
     # -- leases -------------------------------------------------------------------------------
 
-    def claim(self, flow_run_id: UUID, ttl_s: float) -> Fence:
+    def claim(self, flow_run_id: UUID, ttl_s: float, silence: Silence | None = None) -> Fence:
         """Become the owner of a flow run that no living process owns, and fence off the former.
 
         Parameters:
             ttl_s: for how long, in seconds, unless the heartbeat extends it.
+            silence: has watched the owner; without it, nothing is taken from one elsewhere.
 
         Raises:
             RunOwnedElsewhere: a living process executes it.
             ObjectNotFound: there is no such run.
         """
         key = flow_run_id.bytes
+        watched = silence or Silence(self.read, flow_run_id)
 
         def take(execute: Callable[..., Any]) -> Fence | str:
             found = execute(sql.READ_LEASE, (key,)).fetchone()
             if found is None:
                 return ""
             owner, token, expires, _state = found
-            if owner is not None and is_owner_alive(owner, expires, clock.epoch()):
+            if owner is not None and not watched.is_dead(Owned(owner, token, expires)):
                 return str(owner)
             execute(sql.CLAIM_FLOW_RUN, (this_process(), clock.epoch() + ttl_s, key, token))
             return Fence(key, token + 1)
