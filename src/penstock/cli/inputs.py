@@ -27,9 +27,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "string": (str,),
 }
-_FLAGS = dict.fromkeys(("yes", "y", "on", "true", "t", "1"), True) | dict.fromkeys(
-    ("no", "n", "off", "false", "f", "0"), False
-)
+_FLAGS: dict[str, bool] = {
+    **dict.fromkeys(("yes", "y", "on", "true", "t", "1"), True),
+    **dict.fromkeys(("no", "n", "off", "false", "f", "0"), False),
+}
 """What `--param` takes for true and false, too."""
 
 
@@ -97,7 +98,8 @@ def _value(text: str, field: Mapping[str, Any], schema: Mapping[str, Any]) -> An
         value = json.loads(text)
     except ValueError:
         value = text
-    for meant in (value, text, _FLAGS.get(text.lower(), text)):
+    readings: tuple[Any, ...] = (value, text, _FLAGS.get(text.lower(), text))
+    for meant in readings:
         if _takes(field, schema, meant):
             return meant
     return text
