@@ -17,7 +17,7 @@ import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretBytes, SecretStr
+from pydantic import SecretBytes, SecretStr, v1
 
 from penstock.blocks import JSON, Block, DateTime, Secret, SecretDict, String
 from penstock.blocks.documents import read_block_document
@@ -305,3 +305,28 @@ def test_a_secret_is_given_when_asked_for():
 def test_a_value_that_json_has_no_form_for_is_refused():
     with pytest.raises(ValueError, match="serialize unknown type"):
         JSON(value=object()).save("odd")
+
+
+def make_field():
+    class Warehouse(Block):
+        options: dict = v1.Field(default_factory=dict)
+
+
+def make_secret():
+    class Warehouse(Block):
+        options: list[v1.SecretStr]
+
+
+def make_validator():
+    class Warehouse(Block):
+        options: str
+
+        @v1.validator("options")
+        def checked(cls, value):  # noqa: N805 - what pydantic 1 makes of it
+            return value
+
+
+@pytest.mark.parametrize("make", [make_field, make_secret, make_validator])
+def test_what_is_of_pydantic_1_is_refused_where_it_stands(make):
+    with pytest.raises(TypeError, match=r"^Warehouse\.\w+ is made with pydantic\.v1\. Blocks are"):
+        make()

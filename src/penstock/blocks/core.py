@@ -6,8 +6,9 @@ import difflib
 import importlib
 import inspect
 import re
+import sys
 import uuid
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast, get_args
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretBytes, SecretStr
@@ -39,6 +40,7 @@ class Block(BaseModel):
 
     Raises:
         pydantic.ValidationError: a field has a wrong value; the message does not repeat it.
+        TypeError: a subclass has a field, default or validator from `pydantic.v1`.
 
     Example:
         >>> class Mail(Block):
@@ -61,6 +63,12 @@ class Block(BaseModel):
 
     _block_document_id: uuid.UUID | None = PrivateAttr(default=None)
     _block_document_name: str | None = PrivateAttr(default=None)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse what is of pydantic 1, which blocks of Prefect 2 are made of."""
+        super().__init_subclass__(**kwargs)
+        if "pydantic.v1" in sys.modules:
+            _refuse_pydantic_1(cls)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -254,3 +262,27 @@ def _suggestion(wanted: str) -> str:
     if close:
         return f" Did you mean {close[0]!r}?"
     return f" Saved are: {', '.join(names)}." if names else " Nothing is saved so far."
+
+
+def _refuse_pydantic_1(kind: type[Block]) -> None:
+    """Say what to import instead; else its fields would be values, its validators never called."""
+    try:
+        annotations = inspect.get_annotations(kind, eval_str=True)
+    except Exception:  # noqa: BLE001 - names that are defined later; pydantic complains of others
+        annotations = inspect.get_annotations(kind)
+    for name, value in (*annotations.items(), *vars(kind).items()):
+        if _is_of_pydantic_1(value):
+            raise TypeError(
+                f"{kind.__name__}.{name} is made with pydantic.v1. Blocks are models of pydantic"
+                " 2: import types, Field and PrivateAttr from pydantic, and write validators with"
+                " pydantic.field_validator or model_validator."
+            )
+
+
+def _is_of_pydantic_1(value: Any) -> bool:
+    validator = getattr(value, "__validator_config__", None)
+    validator = validator or getattr(value, "__root_validator_config__", None)
+    made_of = value if isinstance(value, type) else type(validator or value)
+    return made_of.__module__.startswith("pydantic.v1") or any(
+        _is_of_pydantic_1(each) for each in get_args(value)
+    )
