@@ -280,9 +280,9 @@ def _refuse_pydantic_1(kind: type[Block]) -> None:
 
 
 def _is_of_pydantic_1(value: Any) -> bool:
-    validator = getattr(value, "__validator_config__", None)
-    validator = validator or getattr(value, "__root_validator_config__", None)
-    made_of = value if isinstance(value, type) else type(validator or value)
+    if any(hasattr(value, f"__{kind}_config__") for kind in ("validator", "root_validator")):
+        return True
+    made_of = value if isinstance(value, type) else type(value)
     return made_of.__module__.startswith("pydantic.v1") or any(
         _is_of_pydantic_1(each) for each in get_args(value)
     )
