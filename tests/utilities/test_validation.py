@@ -182,10 +182,54 @@ def test_checked_containers_are_copies():
     assert validate_parameters(takes(Model), {"value": given_model})["value"] is given_model
 
 
-def test_a_default_is_taken_as_it_is():
-    assert validate_parameters(takes(int, None), {"value": None}) == {"value": None}
+@pytest.mark.parametrize(
+    ("annotation", "default", "expected"),
+    [
+        (dt.date, "2024-05-01", dt.date(2024, 5, 1)),
+        (Path, "data", Path("data")),
+        (float, 3, 3.0),
+        (set[str], (), set()),
+        (Model, {"x": "2"}, Model(x=2)),
+        (Path | None, Path("data"), Path("data")),
+    ],
+)
+def test_a_default_is_cast(annotation, default, expected):
+    own = Parameters.of(takes(annotation, default))
+
+    value = validate_parameters(own, own.bind((), {}))["value"]
+
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+def test_a_default_that_is_a_container_is_copied():
+    default = [1]
+    own = Parameters.of(takes(list[int], default))
+
+    assert validate_parameters(own, own.bind((), {}))["value"] is not default
+
+
+@pytest.mark.parametrize(("annotation", "default"), [(int, None), (int, "none"), (Model, None)])
+def test_a_default_that_does_not_fit_is_taken_as_it_is(annotation, default):
+    assert validate_parameters(takes(annotation, default), {"value": default}) == {
+        "value": default
+    }
     with pytest.raises(ParameterTypeError):
-        validate_parameters(takes(int, 1), {"value": None})
+        validate_parameters(takes(annotation, default), {"value": "other"})
+
+
+def test_a_default_that_plainly_fits_needs_no_pydantic():
+    code = """if True:
+        import enum, pathlib, sys
+        from penstock.utilities.validation import validate_parameters
+        Level = enum.Enum("Level", "LOW HIGH")
+        def fn(where: pathlib.Path = pathlib.Path("a"), level: Level | None = Level.LOW,
+               day: int = None, names: list[str] = []): ...
+        validate_parameters(fn, dict(zip(["where", "level", "day", "names"], fn.__defaults__)))
+        print("pydantic" in sys.modules)
+    """
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
 
 
 def test_pydantic_fields_as_defaults():

@@ -37,7 +37,7 @@ SCALARS: frozenset[Any] = frozenset(
 
 _ANY: frozenset[Any] = frozenset({Any, object, inspect.Parameter.empty})
 _CONTAINERS: frozenset[Any] = frozenset({dict, frozenset, list, set, tuple})
-_UNIONS: frozenset[Any] = frozenset({Union, types.UnionType})
+UNIONS: frozenset[Any] = frozenset({Union, types.UnionType})
 _COMMON_ORIGINS: frozenset[Any] = frozenset(
     {
         *_CONTAINERS,
@@ -75,7 +75,7 @@ def is_surely_valid(annotation: Any) -> bool:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return True
-    if origin in _UNIONS or origin in _COMMON_ORIGINS:
+    if origin in UNIONS or origin in _COMMON_ORIGINS:
         return all(
             argument is ... or isinstance(argument, (list, str)) or is_surely_valid(argument)
             for argument in arguments

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
 
 from penstock.exceptions import ParameterTypeError
-from penstock.utilities.fitters import MisfitError, fitter_of, is_surely_valid
+from penstock.utilities.fitters import UNIONS, MisfitError, fitter_of, is_surely_valid
 from penstock.utilities.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ def validate_parameters(
 ) -> dict[str, Any]:
     """Check the values of a call and cast them to what their parameters are annotated with.
 
-    A value that is the parameter's own default is taken as it is. So is one whose annotation names
-    something that does not exist at run time (imported for type checkers only).
+    A parameter's own default is cast where it can be, so that `day: date = "2024-05-01"` is a
+    date, and taken as it is where not: `day: date = None` has no other meaning. A value whose
+    annotation names something that does not exist at run time (imported for type checkers only) is
+    taken as it is, too.
 
     Args:
         fn: The function, or its parameters.
@@ -54,8 +56,11 @@ def validate_parameters(
             continue
         value = parameters[name]
         is_default = name in own.defaults and value is own.defaults[name]
-        if name not in annotations or (is_default and not _is_field_info(value)):
+        if name not in annotations:
             valid[name] = value
+            continue
+        if is_default and not _is_field_info(value):
+            valid[name] = _cast_default(own, name, annotations[name], value)
             continue
         try:
             valid[name] = _validator(own, name, annotations[name])(value)
@@ -124,6 +129,21 @@ class _InvalidValueError(Exception):
     def __init__(self, problems: list[tuple[str, str]]) -> None:
         super().__init__(problems)
         self.problems = problems
+
+
+def _cast_default(own: Parameters, name: str, annotation: Any, value: Any) -> Any:
+    """Cast a default; without pydantic, where it plainly is what it should be."""
+    if value is None or isinstance(annotation, str):
+        return value
+    members = get_args(annotation) if get_origin(annotation) in UNIONS else (annotation,)
+    if fitter_of(annotation) is None and any(
+        isinstance(value, member) for member in members if isinstance(member, type)
+    ):
+        return value
+    try:
+        return _validator(own, name, annotation)(value)
+    except _InvalidValueError:
+        return value
 
 
 def _validator(own: Parameters, name: str, annotation: Any) -> Callable[[Any], Any]:
