@@ -165,6 +165,31 @@ def test_a_failed_state_made_by_hand_raises():
         flow(lambda: Failed(data=KeyError("mine")), name="f")()
 
 
+def test_futures_in_a_state_made_by_hand_become_states(records):
+    @task
+    def gives(value):
+        return value
+
+    @task
+    def raises():
+        raise KeyError("a")
+
+    @flow
+    def completes():
+        return Completed(message="done", data=[gives.submit(3)])
+
+    @flow
+    def fails():
+        return Failed(message="broken", data=raises.submit())
+
+    (state,) = completes()
+    assert state.result() == 3
+    (again,) = records.flow_run("completes").state.result()
+    assert again.result() == 3
+    with pytest.raises(KeyError, match="a"):
+        fails()
+
+
 def test_a_completed_state_without_data_completes():
     state = run(Completed)
 

@@ -18,7 +18,6 @@ from penstock.engine.resting import SUSPENDED, never_resumed, suspended_as_asked
 from penstock.engine.task_transitions import broken_off_state_of
 from penstock.engine.termination import is_main_thread, termination
 from penstock.exceptions import Abort, Pause, PausedRun, StoreError, UpstreamTaskError
-from penstock.futures import states_instead
 from penstock.results import BaseResult
 from penstock.results.objects import InlineResult
 from penstock.rules import Facts, record
@@ -440,7 +439,7 @@ def _terminal_state(call: FlowCall, context: FlowRunContext, outcome: Outcome) -
         futures = run_inputs.futures_in(value)
         if futures:
             yield Await(futures)
-            value = states_instead(value)
+            value = run_inputs.with_states(value)
     proposed = shape_return_value(value)
     if not isinstance(proposed.data, BaseResult):
         factory = context.result_factory

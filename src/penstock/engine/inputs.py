@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from penstock import clock
 from penstock.engine.origins import Origins
 from penstock.exceptions import PenstockException, UpstreamTaskError
-from penstock.futures import PenstockFuture
+from penstock.futures import PenstockFuture, states_instead
 from penstock.records import TaskRunResult
 from penstock.results import fingerprint, fingerprint_and_objects
 from penstock.states import State, get_state_exception, state_result
@@ -150,8 +150,17 @@ def _list_of(name: str, iterator: Any, inputs: Inputs) -> list[Any]:
 def futures_in(value: Any) -> list[PenstockFuture]:
     """Give the futures in a value that a function returned; iterators are left as they are."""
     inputs = Inputs(asks_iterators=False)
-    _scan("value", value, inputs, None, set())
+    held = value.data if isinstance(value, State) else value
+    _scan("value", held, inputs, None, set())
     return inputs.futures
+
+
+def with_states(value: Any) -> Any:
+    """Give a returned value with states for its futures; in a state, for those in its data."""
+    if isinstance(value, State):
+        value.data = states_instead(value.data)
+        return value
+    return states_instead(value)
 
 
 def _same(part: Any) -> Any:

@@ -20,7 +20,6 @@ from penstock.engine.task_transitions import (
     run_hooks,
 )
 from penstock.exceptions import Abort, CancelledRun, Pause, UpstreamTaskError
-from penstock.futures import states_instead
 from penstock.records import EXECUTE_AGAIN
 from penstock.results import BaseResult, UnknownResult, have_same_inputs
 from penstock.rules import Facts, record, take_back
@@ -405,7 +404,7 @@ def _completed(call: TaskCall, context: TaskRunContext, value: Any) -> Steps[Sta
         if futures:
             # Futures that the task made and gives back: their states decide its own.
             yield Await(futures)
-            value = states_instead(value)
+            value = run_inputs.with_states(value)
     proposed = shape_return_value(value)
     if not isinstance(proposed.data, BaseResult):
         factory = context.result_factory
