@@ -125,6 +125,8 @@ def wait_for_resume(execution: Execution) -> Steps[bool]:
         heed_requests(execution)  # it may have been taken back
         asked = execution.asked
     if call is None or asked is None or not asked.is_paused():
+        if execution.rest is not None:  # another task run has brought it to rest meanwhile
+            return (yield from wait_for_resume(execution))
         run = execution.flow_run  # it may have gone on since the task run was refused
         return run is not None and run.state is not None and run.state.is_running()
     if asked.state_details.pause_reschedule:

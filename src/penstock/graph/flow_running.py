@@ -25,6 +25,7 @@ from penstock.graph.executors import executor_for
 from penstock.graph.flow_runner import FlowRunner
 from penstock.graph.nodes import nodes_of
 from penstock.graph.pausing import (
+    held_back,
     may_resume,
     not_begun,
     places,
@@ -38,6 +39,7 @@ from penstock.graph.resuming import left_by, take_recorded
 from penstock.graph.schedules import events, wait_until
 from penstock.graph.signals import PAUSE
 from penstock.graph.state import (
+    Failed,
     Mapped,
     Paused,
     Pending,
@@ -262,6 +264,9 @@ class _Run:
         if state is None:
             # It had come to its end before: what it did is in the records.
             state = self._recorded_state(stored)
+        elif stored.is_failed() and state.is_running():
+            # It rested, and nobody has resumed it in time.
+            state = Failed(message=stored.message, result=state.result)
         result = state.result
         if isinstance(result, dict):
             states = cast("dict[Task, State]", result)
@@ -318,6 +323,12 @@ class _Run:
             if not isinstance(result, dict) or state.is_scheduled() or state.is_finished():
                 break
             states = cast("dict[Task, State]", result)
+            asked = run_context.execution.asked
+            if flow_run.state is not None and flow_run.state.is_paused():
+                asked = flow_run.state  # nobody has resumed it in time
+            if asked is not None and asked.is_paused():
+                self.state = state
+                raise held_back(self.flow)
             if not self._go_on(states):
                 self.state = state
                 raise resting(self.flow, states)
@@ -381,12 +392,11 @@ class _Run:
         nodes = nodes_of(self.flow)
         for node in nodes:
             node.context = {"task_slug": self.flow.slugs[node.task]}
-        former = _former_state(flow_run)
         left = left_by(
             nodes,
             ours,
-            has_failed=former is StateType.FAILED,
-            is_resumed=former is StateType.PAUSED,
+            has_failed=_former_state(flow_run) is StateType.FAILED,
+            rested_at=_rested_at(flow_run),
         )
         return Recording(execution, ours, left.kept), left.states
 
@@ -457,4 +467,14 @@ def _former_state(flow_run: FlowRun) -> StateType | None:
     for state in reversed(flow_run.history[:-1]):
         if state.type not in (StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED):
             return state.type
+    return None
+
+
+def _rested_at(flow_run: FlowRun) -> dt.datetime | None:
+    """Give when a flow run last rested for paused tasks, which go on with it; none if never."""
+    for state in reversed(flow_run.history[:-1]):
+        details = state.state_details
+        # Pauses that code or somebody asked for have a key: their end approves of nothing.
+        if state.is_paused() and details.pause_key is None and not details.pause_reschedule:
+            return state.timestamp
     return None

@@ -106,6 +106,12 @@ def resting(flow: Any, states: Mapping[Task, State]) -> PausedRun:
     return PausedRun(message, state=StoredPaused(message=message))
 
 
+def held_back(flow: Any) -> PausedRun:
+    """Say that a run rests as somebody has asked it to."""
+    message = f"Flow {flow.name!r} was asked to rest: resume the flow run to let it go on."
+    return PausedRun(message, state=StoredPaused(message=message))
+
+
 def not_begun(flow: Any, state: State) -> PausedRun:
     """Say that a run rests as the flow itself is paused, or its start time has not come."""
     start_time = getattr(state, "start_time", None)

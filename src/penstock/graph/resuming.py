@@ -35,6 +35,7 @@ from penstock.graph.wrapping import Constant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from uuid import UUID
 
     from penstock.graph.nodes import Node
@@ -73,7 +74,7 @@ def left_by(
     recorded: Mapping[tuple[str, str], TaskRun],
     *,
     has_failed: bool = False,
-    is_resumed: bool = False,
+    rested_at: datetime | None = None,
 ) -> Left:
     """Give the states to go on from.
 
@@ -81,7 +82,8 @@ def left_by(
         nodes: the tasks in the order of the graph.
         recorded: the recorded task runs by task key and dynamic key.
         has_failed: the flow run had come to its end and failed: what failed is run again.
-        is_resumed: the flow run was paused and is resumed: so are its paused tasks.
+        rested_at: when the flow run rested for its paused tasks: as it goes on, those go on
+            that were paused then.
     """
     by_slug = _by_slug(recorded)
     again: dict[Task, _Again] = {}
@@ -99,7 +101,7 @@ def left_by(
             anew = None
         state = None
         if anew is not None:
-            state = _state_of(runs, task, has_failed=has_failed, is_resumed=is_resumed)
+            state = _state_of(runs, task, has_failed=has_failed, rested_at=rested_at)
             state, anew = _begun_anew(state, anew, has_failed=has_failed)
         if anew is None or anew:
             again[task] = anew
@@ -180,23 +182,27 @@ def _by_slug(recorded: Mapping[tuple[str, str], TaskRun]) -> dict[str, _Runs]:
     return found
 
 
-def _state_of(runs: _Runs, task: Task, *, has_failed: bool, is_resumed: bool) -> State | None:
+def _state_of(
+    runs: _Runs, task: Task, *, has_failed: bool, rested_at: datetime | None
+) -> State | None:
     assert runs.own is not None
-    state = _one_state(runs.own, task, has_failed=has_failed, is_resumed=is_resumed)
+    state = _one_state(runs.own, task, has_failed=has_failed, rested_at=rested_at)
     if not isinstance(state, Mapped):
         return state
     count = max(state.n_map_states, len(runs.children))
     children: list[Any] = [None] * count
     for index, run in runs.children.items():
         if index < count:
-            child = _one_state(run, task, has_failed=has_failed, is_resumed=is_resumed)
+            child = _one_state(run, task, has_failed=has_failed, rested_at=rested_at)
             children[index] = child
     state.map_states = children
     state.result = [None if child is None else child.result for child in children]
     return state
 
 
-def _one_state(run: TaskRun, task: Task, *, has_failed: bool, is_resumed: bool) -> State | None:
+def _one_state(
+    run: TaskRun, task: Task, *, has_failed: bool, rested_at: datetime | None
+) -> State | None:
     """Give the state that one task run goes on from; none where it begins anew."""
     stored = run.state
     if stored is None or stored.is_pending():
@@ -208,7 +214,8 @@ def _one_state(run: TaskRun, task: Task, *, has_failed: bool, is_resumed: bool) 
     if not stored.is_final() and not has_value(run):
         return None  # what its loop had come to is lost
     state = to_graph(run, task)
-    if is_resumed and isinstance(state, Paused) and state.start_time is None:
+    is_approved = rested_at is not None and stored.timestamp <= rested_at
+    if is_approved and isinstance(state, Paused) and state.start_time is None:
         resumed = Resume(context=state.context)
         resumed.result = state._result  # noqa: SLF001 - the result object, not its value alone
         return resumed

@@ -9,8 +9,9 @@ from weakref import WeakValueDictionary
 from penstock import clock
 from penstock.context import TaskRunContext
 from penstock.engine.effects import Commit, Invoke, Save, Sleep, Steps
+from penstock.engine.resting import wait_for_resume
 from penstock.engine.task_transitions import broken_off_state_of
-from penstock.exceptions import Abort, StoreError
+from penstock.exceptions import Abort, Pause, StoreError
 from penstock.graph import recording
 from penstock.graph.decorated_runs import run_decorated
 from penstock.graph.results import NoResult
@@ -38,6 +39,8 @@ class Ran(NamedTuple):
     transitions: list[tuple[State, float]]
     task_run_name: str | None = None
 
+
+_HELD_BACK = "It begins when the flow run is resumed."
 
 _RAN = "_ran"
 """The attribute of a state by which a `Ran` comes from another process."""
@@ -317,13 +320,19 @@ def perform_pipeline(call: GraphCall) -> State:
 def graph_task_run(call: GraphCall) -> Steps[State]:
     """Take a task through its states until it is over, or rests; record each time it does.
 
+    It does not begin while the flow run rests, nor at all if that is to leave its process.
+
     What breaks the pipeline itself (not the task's function) breaks the walk, too.
     """
-    walk = call.walk
+    walk, execution = call.walk, call.execution
     try:
-        if call.execution.stopped is not None:
-            raise Abort(call.execution.stopped)
+        if execution.stopped is not None:
+            raise Abort(execution.stopped)
         while True:
+            if execution.asked is not None or execution.rest is not None:
+                may_begin = yield from wait_for_resume(execution)
+                if not may_begin:
+                    return call.state or Pending(message=_HELD_BACK)
             state = yield from _attempt(call)
             until = _waits_until(state) if walk.waits else None
             if until is None:
@@ -332,6 +341,8 @@ def graph_task_run(call: GraphCall) -> Steps[State]:
             call.state = state
     except GeneratorExit:
         raise
+    except Pause:
+        return Pending(message=_HELD_BACK)
     except BaseException as error:  # noqa: BLE001 - raised by whoever runs the walk
         if call.run is not None and isinstance(error, StoreError):
             # Not the flow's failure: its run goes on from here when the store is there again.
