@@ -657,6 +657,26 @@ def test_a_subflow_goes_on_after_a_kill(worlds, records, history):
     assert "Crashed" in history(records.flow_run("child"))
 
 
+def test_the_time_between_a_death_and_a_resumption_is_nobodys(worlds, records):
+    """A run, and the task that it was executing, took as long as its process was heard of."""
+    worlds.kill(worlds.begin("straight(5)"))
+
+    worlds.run(
+        f"""
+        import time
+        from penstock import clock
+        with clock.use_clock(clock.VirtualClock(time.time() + 3600)):
+            straight.resume('{records.flow_run().id}')
+        """
+    )
+
+    run = records.flow_run()
+    assert run.end_time.timestamp() - run.start_time.timestamp() > 3000
+    for each in (run, *records.task_runs()):
+        assert each.state.is_completed()
+        assert each.run_time_s < 60
+
+
 def test_an_async_run_goes_on_after_a_kill(worlds, records):
     worlds.kill(worlds.begin("import asyncio; asyncio.run(gathered())"))
 

@@ -68,6 +68,11 @@ class Records:
         """Record one more task run that completed."""
         return self.task_run(flow_run, Pending(), Running(), Completed(), name=name)
 
+    def finish(self, flow_run, task_run):
+        """Record that a task run completed now."""
+        record(task_run, Completed(), Facts(now=clock.now(), flow_run=flow_run))
+        self.store.write(sql.WRITE_TASK_RUN, task_run_row(task_run))
+
     def die_again(self, run, owner):
         """Have another process take a run up, and die."""
         fence = self.store.claim(run.id, 15.0)

@@ -58,6 +58,38 @@ def test_a_living_process_of_this_host_keeps_its_run_whatever_its_lease_says(rec
     assert records.state(run).is_running()
 
 
+def test_a_run_was_executed_until_its_process_was_last_heard_of(records, dead):
+    """Not until somebody has found that out: it may have been dead for the night."""
+    began = clock.epoch() - 3600
+    with clock.use_clock(clock.VirtualClock(began)):
+        run = records.flow_run(owner=dead)
+        left = records.task_run(run)
+    records.own(run, dead, lease_s=15 - 3590)
+
+    recover_all(records)
+
+    for found in (records.store.read_flow_run(run.id), records.store.read_task_run(left.id)):
+        assert found.state.is_crashed()
+        assert found.run_time_s == pytest.approx(10, abs=1)
+        assert found.end_time.timestamp() == pytest.approx(began + 10, abs=1)
+        validate(found, forced=True)
+
+
+def test_what_it_has_recorded_is_a_sign_of_life_too(records, dead):
+    began = clock.VirtualClock(clock.epoch() - 3600)
+    with clock.use_clock(began):
+        run = records.flow_run(owner=dead, on_crash="resume")
+        task_run = records.task_run(run)
+        began.sleep(2)
+        records.finish(run, task_run)
+
+    recover_all(records)
+
+    found = records.store.read_flow_run(run.id)
+    assert found.state.name == "AwaitingRetry"
+    assert found.run_time_s == pytest.approx(2)
+
+
 class Clocks:
     """The time of this host, which may jump, and a clock that does not."""
 

@@ -297,8 +297,8 @@ def test_a_fence_that_does_not_grow_is_found(monkeypatch):
     monkeypatch.setattr(sql, "CLAIM_FLOW_RUN", same)
     claim = Store.claim
 
-    def claims(store, flow_run_id, ttl_s):
-        fence = claim(store, flow_run_id, ttl_s)
+    def claims(store, flow_run_id, ttl_s, silence):
+        fence = claim(store, flow_run_id, ttl_s, silence)
         return journal.Fence(fence.flow_run_id, fence.token - 1)
 
     monkeypatch.setattr(Store, "claim", claims)

@@ -27,9 +27,10 @@ from penstock.states import (
 from penstock.store import statements as sql
 from penstock.store.encoding import task_run_row
 from penstock.store.lease import title_of
-from penstock.store.silence import Silence, confirming_s
+from penstock.store.silence import Silence, confirming_s, last_sign_of_life
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from penstock.engine.execution import Execution
@@ -191,7 +192,29 @@ def take_over(call: FlowCall, run: FlowRun) -> Steps[None]:
         owner = silence.found
         who = "" if owner is None else f": {title_of(owner.owner)}"
         message = f"The process that executed the flow run died{who}."
-        record(call.run, Crashed(message=message), Facts(now=clock.now()))
+        found = yield Read(lambda: store.read(sql.READ_LATEST_CHANGE, (run_id.bytes,)))
+        expires = None if owner is None else owner.lease_expires
+        ended = clock.from_epoch(last_sign_of_life(expires, found[0][0]))
+        _record_crash(call, message, ended)
+
+
+def _record_crash(call: FlowCall, message: str, ended: datetime) -> None:
+    """Note that a run's process has died, on the run and on what it was executing.
+
+    That is written with what they come to next. What stands for a subflow run, or belongs to a
+    graph, goes on from the state that it was left in.
+    """
+    record(call.run, Crashed(message=message, timestamp=ended), Facts(now=ended))
+    if call.flow.is_graph:
+        return
+    for left in (call.execution.recorded or {}).values():
+        state = left.state
+        if state is not None and state.type is _RUNNING and not _stands_for_subflow(state):
+            record(left, Crashed(message=message, timestamp=ended), Facts(now=ended))
+
+
+def _stands_for_subflow(state: State) -> bool:
+    return state.state_details.child_flow_run_id is not None
 
 
 def _was_being_cancelled(call: FlowCall) -> bool:

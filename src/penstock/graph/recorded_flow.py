@@ -32,6 +32,7 @@ class RecordedFlow:
     """
 
     isasync = False
+    is_graph = True
     version: str | None = None
     flow_run_name: Any = None
     retries = 0

@@ -26,7 +26,7 @@ from penstock.states import AwaitingRetry, Cancelled, Crashed, Scheduled, StateT
 from penstock.store import encoding, is_owner_alive, requests
 from penstock.store import statements as sql
 from penstock.store.lease import is_known_here, title_of
-from penstock.store.silence import confirming_s
+from penstock.store.silence import confirming_s, last_sign_of_life
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,7 +216,8 @@ def recover(store: Store, left: Left, *, dry_run: bool = False) -> Recovery | No
             return None
         run = encoding.flow_run_from_row(execute(sql.READ_FLOW_RUN, (key,)).fetchone())
         control = execute(sql.READ_FENCE, (key,)).fetchone()[1]
-        case = _Case(run, left, control, finished)
+        latest = execute(sql.READ_LATEST_CHANGE, (key,)).fetchone()[0]
+        case = _Case(run, left, control, finished, last_sign_of_life(left.lease_expires, latest))
         if not dry_run:
             execute(sql.FENCE_OFF_FLOW_RUN, (key,))
             case.write(execute, [bytes(row[0]) for row in unfinished])
@@ -256,8 +257,11 @@ def _root_of(store: Store, run: FlowRun) -> FlowRun:
 class _Case:
     """One flow run that was left: what is known of it, and what follows."""
 
-    def __init__(self, run: FlowRun, left: Left, control: str | None, finished: int) -> None:
+    def __init__(
+        self, run: FlowRun, left: Left, control: str | None, finished: int, ended: float
+    ) -> None:
         self.run = run
+        self.ended = clock.from_epoch(ended)
         self.left = left
         self.asked = None if control is None else requests.word_of(control)
         self.facts = Facts(now=clock.now())
@@ -343,11 +347,15 @@ class _Case:
         for key in unfinished:
             self._crash_task_run(execute, key)
         if state is not None:
-            answer = decide_flow(run, state, self.facts)
+            facts = self.facts
+            if not state.is_cancelled():  # what it has left is looked for by that time
+                facts = Facts(now=self.ended)
+                state.timestamp = self.ended
+            answer = decide_flow(run, state, facts)
             if answer.state is None:
-                answer = decide_flow(run, state, self.facts, force=True)
+                answer = decide_flow(run, state, facts, force=True)
             self.proposed = state = answer.state or state
-            record(run, state, self.facts, answer.changes)
+            record(run, state, facts, answer.changes)
             if state.is_scheduled():
                 run.empirical_policy = msgspec.structs.replace(
                     run.empirical_policy,
@@ -374,8 +382,8 @@ class _Case:
         stands_for_subflow = state is not None and state.state_details.child_flow_run_id
         if stands_for_subflow and self.proposed is None:
             return  # of a paused run, which goes on with that subflow run once it is resumed
-        crashed = Crashed(message=self.why)
-        facts = Facts(now=self.facts.now, flow_run=self.run)
+        crashed = Crashed(message=self.why, timestamp=self.ended)
+        facts = Facts(now=self.ended, flow_run=self.run)
         answer = decide_task(task_run, crashed, facts, force=True)
         record(task_run, answer.state or crashed, facts, answer.changes)
         execute(sql.WRITE_TASK_RUN, encoding.task_run_row(task_run))

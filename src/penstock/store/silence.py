@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 CONFIRMING_BEATS = 2
 """For how many heartbeats a process elsewhere has to be silent while it is watched."""
 
+def last_sign_of_life(lease_expires: float | None, latest_change: float | None) -> float:
+    """Give when a process that is dead was alive for certain, in seconds since the epoch.
+
+    Parameters:
+        lease_expires: until when its lease went; each beat extends it.
+        latest_change: when the newest task runs of the flow run came to their states.
+    """
+    last_beat = 0.0
+    if lease_expires is not None:
+        last_beat = lease_expires - get_current_settings().lease_ttl_s
+    return min(max(last_beat, latest_change or 0.0), clock.epoch())
+
+
 LOOK_S = 0.5
 """How often it is looked for a sign of life meanwhile."""
 

@@ -49,6 +49,12 @@ where id = ? and fence = ?"""
 # Who executes a flow run, and until when it is his.
 READ_LEASE = "select owner, fence, lease_expires, state_type from flow_run where id = ?"
 
+# When the newest task runs of a flow run came to their states: what is known of how long its
+# process lived, besides its beats.
+READ_LATEST_CHANGE = """select max(state_timestamp) from (
+    select state_timestamp from task_run where flow_run_id = ? order by id desc limit 100
+) as newest"""
+
 # Take a flow run that nobody living owns; the token grows, so that the former owner is fenced off.
 CLAIM_FLOW_RUN = """update flow_run set owner = ?, fence = fence + 1, lease_expires = ?,
     control = null, beats = 1
