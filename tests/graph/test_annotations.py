@@ -7,11 +7,17 @@ import pytest
 import penstock
 from penstock.graph import Edge, Flow, Task, flatten, mapped, task, unmapped
 from penstock.graph.annotations import EdgeAnnotation, annotated
+from penstock.utilities.annotations import quote
 
 
 @task
 def inc(x):
     return x + 1
+
+
+@task
+def same(x):
+    return x
 
 
 @pytest.mark.parametrize(
@@ -85,6 +91,25 @@ def test_they_say_how_arguments_come():
         if edge.key == "x"
     }
     assert kinds == {one: (True, False), two: (False, False), three: (True, True)}
+
+
+@pytest.mark.parametrize(
+    "place", [lambda x: x, lambda x: [x], lambda x: {"key": x}], ids=["bare", "list", "dict"]
+)
+def test_what_is_quoted_is_not_looked_into(place):
+    with Flow("f") as flow:
+        quoted = [inc]
+        made = same(place(quote(quoted)))
+    assert flow.run().result[made].result == place(quoted)
+
+
+@pytest.mark.parametrize("place", [lambda x: x, lambda x: [x]], ids=["bare", "list"])
+def test_what_is_allowed_to_fail_is_for_triggers_to_say(place):
+    with Flow("f") as flow:
+        first = inc(1)
+        with pytest.raises(TypeError, match="trigger=all_finished"):
+            inc(place(penstock.allow_failure(first)))
+    flow.add_task(first)
 
 
 @pytest.mark.parametrize(

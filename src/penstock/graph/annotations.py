@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from penstock.utilities.annotations import allow_failure
 from penstock.utilities.annotations import unmapped as unmapped_in_flow
 
 __all__ = ["EdgeAnnotation", "annotated", "flatten", "mapped", "unmapped"]
@@ -70,10 +71,20 @@ def annotated(value: Any) -> tuple[Any, dict[str, Any]]:
     """Give a value without its annotations, and what they say.
 
     `penstock.unmapped` says the same as `unmapped` here.
+
+    Raises:
+        TypeError: it is annotated with `allow_failure`, which says nothing in a graph.
     """
     if isinstance(value, EdgeAnnotation):
         return value.value, value.annotations
     if isinstance(value, unmapped_in_flow):
         inner, annotations = annotated(value.unwrap())
         return inner, {"mapped": False, **annotations}
+    if isinstance(value, allow_failure):
+        message = (
+            f"{value!r} says nothing in a graph: there, its trigger says whether a task runs after"
+            " a failure. Give the task that takes it trigger=all_finished; one of `penstock.task`"
+            " by adopt(task, trigger=all_finished) from penstock.graph.decorated."
+        )
+        raise TypeError(message)
     return value, {}

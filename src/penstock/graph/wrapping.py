@@ -9,6 +9,7 @@ from penstock.graph.annotations import EdgeAnnotation, annotated
 from penstock.graph.results import ConstantResult
 from penstock.graph.task import Task
 from penstock.graph.task_options import is_decorated
+from penstock.utilities.annotations import BaseAnnotation, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +111,7 @@ def as_task(value: Any, flow: Any = None) -> Any:
     Parameters:
         value: a task, or one of `penstock.task`; an annotated one; a list, tuple, set or
             dictionary with tasks among its values, at any depth; or any other value, which
-            becomes a `Constant`.
+            becomes a `Constant`, as does what is quoted, without a look into it.
         flow: the flow that tasks which are made for it are bound into; the active one by default.
 
     Example:
@@ -120,6 +121,8 @@ def as_task(value: Any, flow: Any = None) -> Any:
     value, _annotations = annotated(value)
     if isinstance(value, Task):
         return value
+    if isinstance(value, quote):
+        return _generated(Constant(cast("quote[Any]", value).unquote()))
     if is_decorated(value):
         return _adopted(value, context.get("flow") if flow is None else flow)
     if not _has_task(value):
@@ -168,6 +171,8 @@ def _has_task(value: Any) -> bool:
     else:
         return False
     return any(
-        isinstance(part, (Task, EdgeAnnotation)) or is_decorated(part) or _has_task(part)
+        isinstance(part, (Task, EdgeAnnotation, BaseAnnotation))
+        or is_decorated(part)
+        or _has_task(part)
         for part in parts
     )
