@@ -303,7 +303,9 @@ def test_an_entrypoint_of_a_module(write, monkeypatch):
     monkeypatch.syspath_prepend(write("pkg_of_flows/__init__.py", "").parents[1])
     write("pkg_of_flows/jobs.py", ONE)
 
-    assert load_flow_from_entrypoint("pkg_of_flows.jobs.only_one")() == 2
+    for entrypoint in ("pkg_of_flows.jobs.only_one", "pkg_of_flows.jobs:only_one"):
+        assert load_flow_from_entrypoint(entrypoint)() == 2
+        assert load_flow_argument_from_entrypoint(entrypoint) == "only-one"
 
 
 def test_an_entrypoint_of_a_flow_in_a_class(write):

@@ -9,6 +9,7 @@ import ast
 import importlib
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -234,21 +235,15 @@ def load_flow_from_script(path: str | Path, flow_name: str | None = None) -> Any
 
 
 def load_flow_from_entrypoint(entrypoint: str) -> Any:
-    """Give the flow at `path.py:name` or `package.module.name`.
+    """Give the flow at `path.py:name`, `package.module:name` or `package.module.name`.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or this is no entrypoint.
         MissingFlowError: there is no such module, or no flow of this name in it.
         ScriptError: the script raised while it was loaded.
     """
-    path, separator, name = entrypoint.rpartition(":")
-    if separator:
-        module = load_script(path)
-    else:
-        module_name, _, name = entrypoint.rpartition(".")
-        if not module_name or not name:
-            raise _not_understood(entrypoint)
-        module = load_module(module_name)
+    place, name, is_file = _parts_of(entrypoint)
+    module = load_script(place) if is_file else load_module(place)
     found: Any = module
     for part in name.split("."):
         found = getattr(found, part, None)
@@ -261,16 +256,27 @@ def load_flow_from_entrypoint(entrypoint: str) -> Any:
         raise MissingFlowError(message)
     value = cast("Any", found)
     if value._given_entrypoint is None:  # noqa: SLF001 - where it can be loaded again is known only here
-        resolved = f"{Path(path).expanduser().resolve()}:{name}"
-        value._given_entrypoint = resolved if separator else entrypoint  # noqa: SLF001
+        resolved = f"{Path(place).expanduser().resolve()}:{name}"
+        value._given_entrypoint = resolved if is_file else entrypoint  # noqa: SLF001
     return value
 
 
-def _not_understood(entrypoint: str) -> ValueError:
-    return ValueError(
-        f"The entrypoint {entrypoint!r} is not understood. Give path/to/file.py:flow_name or"
-        " package.module.flow_name."
-    )
+def names_file(place: str) -> bool:
+    """Tell whether the part of an entrypoint before its name is a file's path, or a module."""
+    return place.endswith(".py") or os.sep in place or Path(place).is_file()
+
+
+def _parts_of(entrypoint: str) -> tuple[str, str, bool]:
+    """Give an entrypoint's file or module, the name in it, and whether it is a file."""
+    place, separator, name = entrypoint.rpartition(":")
+    if not separator:
+        place, _, name = entrypoint.rpartition(".")
+    if not place or not name:
+        raise ValueError(
+            f"The entrypoint {entrypoint!r} is not understood. Give path/to/file.py:flow_name or"
+            " package.module.flow_name."
+        )
+    return place, name, bool(separator) and names_file(place)
 
 
 def load_flow_from_text(script_contents: str, flow_name: str) -> Any:
@@ -339,7 +345,8 @@ def load_flow_argument_from_entrypoint(entrypoint: str, arg: str = "name") -> st
     """Read an argument of a flow's decorator from its source, without importing anything.
 
     Parameters:
-        entrypoint: `path.py:function` or `package.module.function`; of a graph, the variable.
+        entrypoint: `path.py:function`, `package.module:function` or `package.module.function`;
+            of a graph, the variable.
         arg: the argument. It may be a literal, or a name that the module gives a literal to.
 
     Returns:
@@ -350,18 +357,11 @@ def load_flow_argument_from_entrypoint(entrypoint: str, arg: str = "name") -> st
         FileNotFoundError, ValueError: there is no such file, or this is no entrypoint.
         MissingFlowError: there is no such module, or no flow of this name in it.
     """
-    path, separator, name = entrypoint.rpartition(":")
-    if separator:
-        file = Path(path).expanduser()
-    else:
-        module_name, _, name = entrypoint.rpartition(".")
-        if not module_name or not name:
-            raise _not_understood(entrypoint)
-        found = find_module(module_name)
-        if found is None or found.suffix != ".py":
-            message = f"There is no module {module_name!r}, or its source is not here."
-            raise MissingFlowError(message)
-        file = found
+    place, name, is_file = _parts_of(entrypoint)
+    file = Path(place).expanduser() if is_file else find_module(place)
+    if file is None or (not is_file and file.suffix != ".py"):
+        message = f"There is no module {place!r}, or its source is not here."
+        raise MissingFlowError(message)
     tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
     function = _function_at(tree, name.split("."))
     for decorator in [] if function is None else function.decorator_list:

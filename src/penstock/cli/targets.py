@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from penstock.loading import (
     load_module,
     load_script,
     named_flows_in,
+    names_file,
     select_flow,
 )
 
@@ -44,9 +44,9 @@ def load_target(target: str, *, only_graphs: bool = False, may_ask: bool = False
         ScriptError: the file could not be imported.
     """
     place, separator, name = target.rpartition(":")
-    if separator and _is_file(place):
+    if separator and names_file(place):
         return _flow_of_file(place, name or None, only_graphs, may_ask)
-    if _is_file(target):
+    if names_file(target):
         return _flow_of_file(target, None, only_graphs, may_ask)
     # As `python -m` finds them, however this command was started.
     folder = str(Path.cwd())
@@ -67,10 +67,6 @@ def load_target(target: str, *, only_graphs: bool = False, may_ask: bool = False
             raise CommandError(message)
         return _flow_of_module(load_module(parent), name, only_graphs, may_ask)
     return _flow_of_module(load_module(target), None, only_graphs, may_ask)
-
-
-def _is_file(text: str) -> bool:
-    return text.endswith(".py") or os.sep in text or Path(text).is_file()
 
 
 def _flow_of_file(path: str, name: str | None, only_graphs: bool, may_ask: bool) -> Any:  # noqa: FBT001
