@@ -16,8 +16,10 @@ from penstock.graph import recording
 from penstock.graph.decorated_runs import run_decorated
 from penstock.graph.results import NoResult
 from penstock.graph.state import Mapped, Pending, Scheduled, State
+from penstock.logging.run_loggers import task_run_logger
 from penstock.results import BaseResult
 from penstock.rules import Facts, record, take_back
+from penstock.store.limits import limited_tags
 from penstock.task_runners import Call, Outcome
 from penstock.task_runners.waiting import block
 
@@ -75,6 +77,7 @@ class GraphCall:
         "node",
         "ran",
         "run",
+        "slots",
         "state",
         "transitions",
         "upstream",
@@ -100,6 +103,7 @@ class GraphCall:
         self.contextvars = contextvars
         self.execution = walk.execution
         self.is_over = self.is_written = False
+        self.slots: Any = None
         self._lock: Any = None
         self.ran: Ran | None = None
         self.run: TaskRun | None = None
@@ -123,6 +127,12 @@ class GraphCall:
     def task(self) -> Any:
         """The task."""
         return self.node.task
+
+    def logger(self) -> Any:
+        """Give the logger of the task run."""
+        execution = self.execution
+        assert self.run is not None
+        return task_run_logger(self.run, self.task, execution.flow_run, execution.flow)
 
     # -- as the event driver sees it ----------------------------------------------------------
 
@@ -333,8 +343,10 @@ def graph_task_run(call: GraphCall) -> Steps[State]:
                 may_begin = yield from wait_for_resume(execution)
                 if not may_begin:
                     return call.state or Pending(message=_HELD_BACK)
-            state = yield from _attempt(call)
-            until = _waits_until(state) if walk.waits else None
+            state = yield from (_limited_attempt if _is_limited(call) else _attempt)(call)
+            if state is None:
+                continue
+            until = _waits_until(walk, state)
             if until is None:
                 return state
             yield from _sleep(call, until)
@@ -344,12 +356,45 @@ def graph_task_run(call: GraphCall) -> Steps[State]:
     except Pause:
         return Pending(message=_HELD_BACK)
     except BaseException as error:  # noqa: BLE001 - raised by whoever runs the walk
-        if call.run is not None and isinstance(error, StoreError):
-            # Not the flow's failure: its run goes on from here when the store is there again.
-            call.execution.crash = error
         yield from _report_crash(call, error)
         walk.fail(error)
         return Pending(message=f"Broken off: {error!r}")
+
+
+def _is_limited(call: GraphCall) -> bool:
+    """Tell whether a task needs slots before its pipeline; a decorated one takes its own in it."""
+    run = call.run
+    if run is None or not run.tags or call.is_parent or call.node.is_decorated:
+        return False
+    return bool(limited_tags(call.execution.store, run.tags))
+
+
+def _limited_attempt(call: GraphCall) -> Steps[State | None]:
+    """Take a task through its pipeline with the slots that it needs; none if it is to ask again.
+
+    Meanwhile it may have been asked of the flow run to rest.
+    """
+    # Loaded with the first task that has a limited tag.
+    from penstock.graph import slots
+
+    execution = call.execution
+    try:
+        refused = yield from slots.wait_for_slots(call)
+        if refused is not None:
+            assert call.transitions is not None
+            call.logger().error("%s", refused.message)
+            call.transitions.append((refused, clock.epoch()))
+            yield from write(call, refused)
+            return refused
+        if call.slots is None and (execution.asked is not None or execution.rest is not None):
+            return None
+        state = yield from _attempt(call)
+        if call.slots is not None:
+            yield from slots.give_back(call)
+        return state
+    finally:
+        if call.slots is not None:  # it was broken off
+            slots.let_go(call)
 
 
 def _attempt(call: GraphCall) -> Steps[State]:
@@ -376,9 +421,9 @@ def _attempt(call: GraphCall) -> Steps[State]:
     return state
 
 
-def _waits_until(state: State) -> float | None:
-    """Give when a state's time comes, for one that has such a time."""
-    if not isinstance(state, Scheduled) or state.start_time is None:
+def _waits_until(walk: Any, state: State) -> float | None:
+    """Give when a state's time comes, for one that has such a time, and a walk that waits."""
+    if not walk.waits or not isinstance(state, Scheduled) or state.start_time is None:
         return None
     return state.start_time.timestamp()
 
@@ -421,6 +466,9 @@ def write(call: GraphCall, state: State) -> Steps[None]:
 def _report_crash(call: GraphCall, error: BaseException) -> Steps[None]:
     """Record that a task run broke outside of its own code, or was stopped."""
     run, execution = call.run, call.execution
+    if run is not None and isinstance(error, StoreError):
+        # Not the flow's failure: its run goes on from here when the store is there again.
+        execution.crash = error
     if run is None or run not in execution.in_flight or isinstance(error, Abort):
         return
     execution.in_flight.discard(run)
