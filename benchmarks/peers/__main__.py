@@ -121,7 +121,8 @@ def _time_cell(name: str, work: str, lines: list[Line]) -> str:
     ]
     if name == OURS or not ratios:
         return shown
-    return f"{shown} ({statistics.median(ratios):,.3g} x)"
+    ratio = statistics.median(ratios)
+    return f"{shown} ({ratio:,.0f} x)" if ratio >= 10 else f"{shown} ({ratio:.1f} x)"
 
 
 def _shown(seconds: float) -> str:
