@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -142,6 +144,45 @@ def test_why_there_is_no_result(penstock, of, name, why):
     assert ended.code == 1
     assert ended.out == ""
     assert why in ended.err
+
+
+def test_a_result_of_a_class_of_the_flows_file(penstock, write):
+    text = """
+        from dataclasses import dataclass
+        from penstock import flow, task
+
+        @dataclass
+        class Model:
+            weight: int
+
+        @task
+        def train():
+            return Model(3)
+
+        @flow
+        def trains():
+            train()
+
+        if __name__ == "__main__":
+            trains()
+    """
+    file = write("models/made.py", text)
+    subprocess.run([sys.executable, file], check=True, capture_output=True, timeout=60)
+
+    assert penstock("task-run", "result", "train-0").out == "Model(weight=3)\n"
+
+    file.unlink()
+    code = "import sys; from penstock.cli.entry import main; sys.exit(main(sys.argv[1:]))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "task-run", "result", "train-0"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert "'Model' of module" in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_a_result_whose_file_is_gone(penstock, tmp_path):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.cli.choosing import title_of_task
 from penstock.cli.failing import EXIT_COMPLETED, EXIT_FAILED, CommandError, warn
@@ -13,8 +14,12 @@ from penstock.cli.output import write, write_json
 from penstock.cli.stores import existing_store
 from penstock.cli.task_runs import read_task_run
 from penstock.cli.visible import visible, visible_line
-from penstock.exceptions import PenstockException
+from penstock.exceptions import PenstockException, UnreadableResult
 from penstock.results import BaseResult
+
+if TYPE_CHECKING:
+    from penstock.records import TaskRun
+    from penstock.store import Store
 
 
 def show_result(
@@ -57,7 +62,7 @@ def show_result(
         )
         return EXIT_FAILED
     try:
-        value = data.get()
+        value = _read(data, store, run)
     except PenstockException as error:
         warn(f"{title}: {visible_line(str(error))}")
         return EXIT_FAILED
@@ -69,6 +74,21 @@ def show_result(
     else:
         write(f"{visible(value if isinstance(value, str) else _shown(value))}\n")
     return EXIT_COMPLETED
+
+
+def _read(data: BaseResult, store: Store, run: TaskRun) -> Any:
+    """Read a result; one that needs a class of the flow's own file has that file loaded."""
+    try:
+        return data.get()
+    except UnreadableResult:
+        if run.flow_run_id is None:
+            raise
+        from penstock.loading_runs import load_flow_of_run  # imports the user's code
+
+        # Where that fails, what is wrong with the result says more.
+        with contextlib.suppress(PenstockException, OSError):
+            load_flow_of_run(store.read_flow_run(run.flow_run_id))
+        return data.get()
 
 
 def _type_of(value: Any) -> str:
