@@ -126,6 +126,36 @@ def test_a_loaded_script_reads_what_the_main_script_wrote_and_back(script, loade
         assert read_back == "read"
 
 
+READER = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from penstock.exceptions import UnreadableResult
+from penstock.results import from_record
+data = bytes.fromhex(json.loads(sys.argv[2])["data"])
+try:
+    from_record("inline", data).get()
+except UnreadableResult as error:
+    print(error)
+import shop
+got = from_record("inline", data).get()
+assert type(got["order"]) is shop.Order and got["double"] is shop.double
+assert type(got["line"]) is shop.Order.Line
+print("read")
+"""
+
+
+def test_a_report_reads_what_a_script_wrote_that_it_has_imported(script, tmp_path):
+    (as_main,) = run(script)
+    report = tmp_path / "report.py"
+    report.write_text(READER)
+
+    complaint, read = run(report, script.parent, as_main)
+
+    assert "'Order' of module '__main__' is gone" in complaint
+    assert "import the module that it is first" in complaint
+    assert read == "read"
+
+
 def test_a_module_run_by_name_is_the_same_module(script):
     (as_main,) = run(script)
     as_module, read = run("-m", "shop", as_main, cwd=script.parent)

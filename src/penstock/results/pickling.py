@@ -14,7 +14,12 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from penstock.exceptions import UnreadableResult
-from penstock.results.scripts import MAIN_NAMES, find_attribute, modules_known_as
+from penstock.results.scripts import (
+    MAIN_NAMES,
+    find_attribute,
+    imported_definition,
+    modules_known_as,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -113,10 +118,16 @@ def loads(data: bytes, where: str = "The result") -> Any:
     try:
         return _ScriptUnpickler(io.BytesIO(data)).load()
     except _NameGone as gone:
+        script = (
+            " `__main__` is the script that was run: elsewhere, import the module that it is"
+            " first."
+            if gone.module in MAIN_NAMES
+            else ""
+        )
         message = (
             f"{where} cannot be read back: {gone.name!r} of module {gone.module!r} is gone"
-            f" ({gone.__cause__}). Its code was renamed, moved or is not installed here: bring it"
-            " back under that name, or start a new run so that the value is made again."
+            f" ({gone.__cause__}).{script} Its code was renamed, moved or is not installed here:"
+            " bring it back under that name, or start a new run so that the value is made again."
         )
         raise UnreadableResult(message) from gone
     except Exception as error:
@@ -300,4 +311,7 @@ class _ScriptUnpickler(pickle.Unpickler):
                     return find_attribute(module, global_name)
                 except AttributeError:
                     continue
-            raise _NameGone(module_name, global_name) from error
+            try:
+                return imported_definition(module_name, global_name)
+            except AttributeError:
+                raise _NameGone(module_name, global_name) from error

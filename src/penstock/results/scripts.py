@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
+import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +89,45 @@ def modules_known_as(name: str) -> Iterator[ModuleType]:
     for module in scripts:
         if _stem(module) == wanted:
             yield module
+
+
+def imported_definition(module_name: str, qualname: str) -> Any:
+    """Give what another script defined, if one module that is imported here defines it.
+
+    A script that was run calls itself `__main__`. Read by another one, e.g. a report or a
+    notebook, its classes are in the module as which that has imported it.
+
+    Parameters:
+        module_name: the module it was recorded with.
+        qualname: the name in it.
+
+    Raises:
+        AttributeError: no module defines it, or several do.
+    """
+    if module_name not in MAIN_NAMES:
+        raise AttributeError(qualname)
+    first = qualname.partition(".")[0]
+    found: list[ModuleType] = [
+        module
+        for module in dict.fromkeys(cast("list[Any]", list(sys.modules.values())))
+        # Not by getattr, which may have a lazy package import things.
+        if isinstance(module, types.ModuleType)
+        and getattr(vars(module).get(first), "__module__", None) == module.__name__
+        and not _is_installed(module)
+    ]
+    if len(found) != 1:
+        raise AttributeError(qualname)
+    return find_attribute(found[0], qualname)
+
+
+def _is_installed(module: ModuleType) -> bool:
+    """Tell whether a module is Python's or a library's, which nobody runs as a script."""
+    parts = Path(getattr(module, "__file__", None) or "").parts
+    return (
+        module.__name__.partition(".")[0] in sys.stdlib_module_names
+        or "site-packages" in parts
+        or "dist-packages" in parts
+    )
 
 
 def import_by_path(path: str) -> Any:
