@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from penstock.exceptions import WouldDeadlock
@@ -104,8 +105,7 @@ class PenstockFuture:
     def block(self, timeout: float | None = None) -> State | None:
         """Wait in this thread; none when the time is over first."""
         if self._state is None:
-            _refuse_deadlock(self)
-            _wait_for(self, timeout)
+            _wait_for(self, timeout, _refuse_deadlock(self))
         return self._state
 
     # -- for users ----------------------------------------------------------------------------
@@ -201,7 +201,7 @@ class PenstockFuture:
 PrefectFuture = PenstockFuture
 
 
-def _wait_for(future: PenstockFuture, timeout: float | None) -> None:
+def _wait_for(future: PenstockFuture, timeout: float | None, moved: list[str]) -> None:
     released = threading.Lock()
     released.acquire()
     future.add_done_callback(lambda _future: released.release())
@@ -209,19 +209,24 @@ def _wait_for(future: PenstockFuture, timeout: float | None) -> None:
     if loops is None:
         block_for_user(released, timeout)
     else:
-        with loops.blocking_this_loop():
+        told = loops.telling_of_wait(f"task run {moved[0]!r}") if moved else nullcontext()
+        with loops.blocking_this_loop(), told:
             block_for_user(released, timeout)
 
 
-def _refuse_deadlock(future: PenstockFuture) -> None:
+def _refuse_deadlock(future: PenstockFuture) -> list[str]:
     """Raise if the future can only finish on the event loop of this very thread.
 
     What has not begun there goes on on another one.
+
+    Returns:
+        The names of the async task runs that are waited for, where a loop stands still meanwhile.
     """
+    moved: list[str] = []
     loops = sys.modules.get("penstock.task_runners.loops")
     here = None if loops is None else loops.waiting_loop()
     if here is None:
-        return
+        return moved
     seen: set[UUID] = set()
     pending = [future]
     while pending:
@@ -231,6 +236,8 @@ def _refuse_deadlock(future: PenstockFuture) -> None:
         seen.add(next_future.key)
         pending.extend(next_future.waits_for)
         if next_future.loop is not here:
+            if next_future.loop is not None:
+                moved.append(next_future.name)
             continue
         drive = next_future.drive
         if drive is not None:
@@ -242,6 +249,8 @@ def _refuse_deadlock(future: PenstockFuture) -> None:
                 " the future first (`await future.result()`), or submit the sync task."
             )
             raise WouldDeadlock(message)
+        moved.append(next_future.name)
+    return moved
 
 
 # -- in collections -----------------------------------------------------------------------------

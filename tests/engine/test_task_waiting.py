@@ -6,6 +6,7 @@ Issue 2 asks that a pool of one worker runs a chain and a diamond of submitted t
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 
@@ -13,7 +14,7 @@ import pytest
 
 from penstock import flow, task
 from penstock.exceptions import WouldDeadlock
-from penstock.task_runners import ConcurrentTaskRunner
+from penstock.task_runners import ConcurrentTaskRunner, loops
 
 ONE_WORKER = ConcurrentTaskRunner(max_workers=1)
 
@@ -446,6 +447,42 @@ class TestAsyncTasksThatHaveNotBegun:  # PAINS 9
             return waits_in_sync_code(), waits_in_sync_code.submit().result()
 
         assert runs() == (2, 2)
+
+    @pytest.mark.parametrize("how", ["submitted", "called"])
+    def test_a_wait_that_may_never_end_is_told(self, how, monkeypatch, caplog):
+        """The async task waits for what only code on the loop does that waits for it."""
+        monkeypatch.setattr(loops, "WAIT_TOLD_AFTER_S", 0.05)
+        may_end = threading.Event()
+
+        class Told(logging.Handler):
+            def emit(self, record):
+                if "stood still for 0.05 s" in record.getMessage():
+                    may_end.set()
+
+        @task
+        async def waits_for_the_loop():
+            assert await asyncio.to_thread(may_end.wait, 20)
+            return 1
+
+        @task
+        def calls():
+            return waits_for_the_loop()
+
+        @flow
+        async def runs():
+            if how == "called":
+                return calls() + 1
+            return adds(await waits_for_the_loop.submit())
+
+        logger, told = logging.getLogger("penstock.task_runners"), Told()
+        logger.addHandler(told)
+        try:
+            assert asyncio.run(asyncio.wait_for(runs(), 30)) == 2
+        finally:
+            logger.removeHandler(told)
+        (said,) = [each for each in caplog.messages if "stood still" in each]
+        assert "waits for task run 'waits_for_the_loop-0', which goes on on another loop" in said
+        assert "await it in async code" in said
 
     def test_one_that_was_moved_is_alone_in_its_context(self, caplog):
         began, may_end = threading.Event(), threading.Event()

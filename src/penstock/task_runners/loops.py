@@ -9,15 +9,22 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock import world
 from penstock.task_runners.calls import Call, Outcome
+from penstock.task_runners.timers import timers
 from penstock.task_runners.waiting import Interrupted, block_for_work, lets_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Generator
+
+WAIT_TOLD_AFTER_S = 5.0
+"""A wait during which an event loop stands still is told in the log after so many seconds."""
+
+_logger = logging.getLogger("penstock.task_runners")
 
 
 @lets_in
@@ -263,6 +270,29 @@ def waiting_loop() -> asyncio.AbstractEventLoop | None:
     return running_loop() or _waiting_loop.get()
 
 
+@contextlib.contextmanager
+def telling_of_wait(what: str) -> Generator[None]:
+    """Say in the log what the block waits for, if that is long and a loop stands still meanwhile.
+
+    It may be that it can never end, as it waits in its turn for code on that loop: for an event
+    that is to be set there, say. That cannot be seen from here.
+    """
+    context = contextvars.copy_context()
+    message = (
+        f"The event loop of this code has stood still for {WAIT_TOLD_AFTER_S:g} s, as sync code on"
+        f" it waits for {what}, which goes on on another loop. If that awaits something which only"
+        " code on this loop can do (set an event, fill a queue, finish a task), neither ever ends:"
+        " await it in async code (`await future.result()`), or submit the sync task."
+    )
+    timer = timers().call_later(
+        WAIT_TOLD_AFTER_S, lambda: context.run(_logger.warning, "%s", message)
+    )
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def run_blocking(call: Call) -> Outcome:
     """Make a call of an async function from sync code, and wait for its outcome."""
     outcomes: list[Outcome] = []
@@ -275,7 +305,9 @@ def run_blocking(call: Call) -> Outcome:
 
     if call.context is None:
         call.context = contextvars.copy_context()
-    with blocking_this_loop():
+    is_loop = waiting_loop() is not None
+    told = telling_of_wait(f"task run {call.name!r}") if is_loop else contextlib.nullcontext()
+    with blocking_this_loop(), told:
         running = start_on_loop(call, background_loop(), done)
         block_for_work(finished, running.fire, lambda: bool(outcomes))
     return outcomes[0]
