@@ -295,3 +295,17 @@ def test_binding_is_much_faster_than_inspect():
     ours = best(lambda: own.bind((1, 2, 3), {}))
     theirs = best(lambda: signature.bind(1, 2, 3))
     assert ours < theirs / 2
+
+
+def test_a_default_of_many_lines_does_not_fill_a_message():
+    class Frame:
+        def __repr__(self):
+            return "a    b\n" + "1  2\n" * 100
+
+    def loads(rows=Frame(), names=("a",)): ...  # noqa: B008 - as those are who do it
+
+    text = Parameters.of(loads).signature_text
+
+    assert text.startswith("(rows=a b 1 2 1 2")
+    assert text.endswith("..., names=('a',))")
+    assert len(text) < 100

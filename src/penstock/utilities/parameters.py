@@ -27,6 +27,10 @@ _ANYTHING = inspect.Signature(
 """Taken for built-in callables that do not tell their signature."""
 
 
+_SHOWN_LENGTH = 60
+"""How much of a default's `repr` a message shows."""
+
+
 class Parameters:
     """The parameters of a function. Make it with `Parameters.of`.
 
@@ -102,13 +106,15 @@ class Parameters:
 
     @property
     def signature_text(self) -> str:
-        """The signature as it is written, for messages."""
-        parameters = [
-            parameter.replace(annotation=_AsWritten(parameter.annotation))
-            if isinstance(parameter.annotation, str)
-            else parameter
-            for parameter in self.signature.parameters.values()
-        ]
+        """The signature as it is written, for messages; long defaults are cut to a line."""
+        parameters: list[inspect.Parameter] = []
+        for parameter in self.signature.parameters.values():
+            shown = parameter
+            if isinstance(parameter.annotation, str):
+                shown = shown.replace(annotation=_AsWritten(parameter.annotation))
+            if parameter.default is not parameter.empty:
+                shown = shown.replace(default=_AsWritten(_in_a_line(parameter.default)))
+            parameters.append(shown)
         empty = inspect.Signature.empty
         return str(self.signature.replace(parameters=parameters, return_annotation=empty))
 
@@ -313,6 +319,16 @@ class Parameters:
                 annotation = _evaluated(annotation, names)
             annotations[name] = annotation
         return annotations
+
+
+def _in_a_line(default: Any) -> str:
+    """Show a default; frames, arrays and the like take many lines."""
+    text = repr(default)
+    if "\n" in text:
+        text = " ".join(text.split())
+    if len(text) <= _SHOWN_LENGTH:
+        return text
+    return f"{text[:_SHOWN_LENGTH].rstrip()}..."
 
 
 class _AsWritten:
