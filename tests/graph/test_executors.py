@@ -342,6 +342,45 @@ def test_a_configured_class_that_there_is_not():
     assert state.result[summed].result == 55
 
 
+def test_flows_in_two_threads_may_have_one_executor():
+    """The one that has begun first goes on when the other has ended, and its threads with it."""
+    begun, beside, ended = threading.Event(), threading.Event(), threading.Event()
+
+    class Shared(LocalDaskExecutor):
+        @contextmanager
+        def start(self):
+            with super().start() as started:
+                if begun.is_set():
+                    beside.set()
+                else:
+                    begun.set()
+                    assert beside.wait(10)
+                yield started
+
+    @task
+    def waits():
+        assert ended.wait(10)
+        return [1, 2, 3]
+
+    executor = Shared(num_workers=2)
+    with Flow("first", executor=executor) as first:
+        summed = total(inc.map(waits()))
+    with Flow("second", executor=executor) as second:
+        give(1)
+    states = []
+
+    def run_first():
+        states.append(FlowRunner(first).run(return_tasks=[summed]))
+
+    thread = threading.Thread(target=run_first, daemon=True)
+    thread.start()
+    assert begun.wait(10)
+    assert FlowRunner(second).run().is_successful()
+    ended.set()
+    thread.join(10)
+    assert [state.result[summed].result for state in states] == [9]
+
+
 # -- executors of users ---------------------------------------------------------------------------
 
 

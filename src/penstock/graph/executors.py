@@ -50,7 +50,7 @@ class Executor:
         return f"<Executor: {type(self).__name__}>"
 
     @contextmanager
-    def start(self) -> Generator[None]:
+    def start(self) -> Generator[Any]:
         """Make ready for submissions while the block lasts. Here there is nothing to do."""
         yield
 
@@ -138,12 +138,16 @@ class TaskRunnerExecutor(Executor):
         return {**self.__dict__, "started": None, "_running": {}}
 
     @contextmanager
-    def start(self) -> Generator[None]:
-        """Start a task runner for the time of the block; an exception in it stops what runs."""
+    def start(self) -> Generator[BaseTaskRunner]:
+        """Start a task runner for the time of the block; an exception in it stops what runs.
+
+        Returns:
+            The task runner: flows in several threads may have started one each.
+        """
         former = self.started
         self.started = runner = duplicate_of(self.task_runner).start()
         try:
-            yield
+            yield runner
         except BaseException:
             for call, future in list(self._running.values()):
                 if not future.cancel() and call.deadline is not None:

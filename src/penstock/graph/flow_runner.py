@@ -272,8 +272,8 @@ class FlowRunner(Runner):
         try:
             nodes = nodes_of(self.flow)
             self._prepare(nodes, task_states, task_contexts)
-            with executor.start():
-                self._walk(nodes, task_runner_state_handlers, executor)
+            with executor.start() as started:
+                self._walk(nodes, task_runner_state_handlers, executor, started)
             return self._state_of(state, nodes, wanted)
         finally:
             burst.end()
@@ -299,10 +299,16 @@ class FlowRunner(Runner):
             if self.recording is not None:
                 self.recording.prepare(node)
 
-    def _walk(self, nodes: list[Node], handlers: Iterable[Any] | None, executor: Executor) -> None:
+    def _walk(
+        self,
+        nodes: list[Node],
+        handlers: Iterable[Any] | None,
+        executor: Executor,
+        started: Any,
+    ) -> None:
         recording = self.recording
         execution = Execution(None) if recording is None else recording.execution  # type: ignore[arg-type]
-        runner = _runner_of(executor)
+        runner = _runner_of(executor, started)
         if runner is not None and recording is not None:
             assert execution.runner is not None
             runner = execution.runner
@@ -385,12 +391,17 @@ def _decisive(by_task: Mapping[Task, State], tasks: Iterable[Task]) -> list[Stat
     return states
 
 
-def _runner_of(executor: Executor) -> BaseTaskRunner | None:
-    """Give the task runner to drive task runs on; none where calls are made one by one."""
+def _runner_of(executor: Executor, started: Any) -> BaseTaskRunner | None:
+    """Give the task runner to drive task runs on; none where calls are made one by one.
+
+    Parameters:
+        executor: the executor.
+        started: what its `start` has given.
+    """
     if not isinstance(executor, TaskRunnerExecutor):
         return None
     is_ours = type(executor).submit is TaskRunnerExecutor.submit
-    runner = executor.started
+    runner = executor.started if started is None else started
     return runner if is_ours and isinstance(runner, ConcurrentTaskRunner) else None
 
 
