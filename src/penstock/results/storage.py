@@ -193,12 +193,12 @@ def check_storage_option(option: object) -> None:
         )
     missing = [n for n in ("read_path", "write_path") if not callable(getattr(option, n, None))]
     if missing or isinstance(option, type):
-        made = " Make an instance of it." if isinstance(option, type) else ""
+        what = "the class " if isinstance(option, type) else ""
+        why = "Make an instance of it." if what else f"It has no {' and '.join(missing)}."
         raise TypeError(
-            f"result_storage must be a storage or name one, not {_type_name(option)}: it has no"
-            f" {' and '.join(missing) or 'instance'}.{made} Give e.g."
-            " penstock.filesystems.LocalFileSystem(basepath=...), or 'block-type-slug/name' of a"
-            " saved one."
+            f"result_storage must be a storage or name one, not {what}{_type_name(option)}. {why}"
+            " Give e.g. penstock.filesystems.LocalFileSystem(basepath=...), or"
+            " 'block-type-slug/name' of a saved one."
         )
     for name in ("read_path", "write_path"):
         if inspect.iscoroutinefunction(getattr(option, name)):
