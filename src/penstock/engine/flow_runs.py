@@ -351,7 +351,7 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - a user's function or template: the run fails
-        return _state_of_error(call, context, error)
+        return (yield from _state_of_error(call, context, error))
     args, kwargs = flow.signature.call_arguments(call.parameters)
     invocation = Call(
         flow.fn,
@@ -382,7 +382,7 @@ def _execute(call: FlowCall, context: FlowRunContext, *, rename: bool) -> Steps[
         if execution.stopped is not None:
             raise Abort(execution.stopped)
     proposed = yield from _terminal_state(call, context, outcome)
-    return _state_of_held_back(call, context, proposed)
+    return (yield from _state_of_held_back(call, context, proposed))
 
 
 def _has_to_be_interruptible(call: FlowCall) -> bool:
@@ -425,13 +425,12 @@ def _terminal_state(call: FlowCall, context: FlowRunContext, outcome: Outcome) -
         timeout = TimeoutError(message)
         timeout.__cause__ = error
         call.logger().error("%s.", message)
-        proposed = Failed(name="TimedOut", message=message)
-        proposed.data = context.result_factory.inline(timeout)
-        return proposed
+        made = yield from _result_of(call, context, timeout)
+        return Failed(name="TimedOut", message=message, data=made)
     if isinstance(error, PausedRun):
         return _paused_by(error)
     if error is not None:
-        return _state_of_error(call, context, error)
+        return (yield from _state_of_error(call, context, error))
     value = outcome.value
     if value is None:
         return _state_of_tasks(call)
@@ -442,18 +441,20 @@ def _terminal_state(call: FlowCall, context: FlowRunContext, outcome: Outcome) -
             value = run_inputs.with_states(value)
     proposed = shape_return_value(value)
     if not isinstance(proposed.data, BaseResult):
-        factory = context.result_factory
-        made = factory.inline(proposed.data)
-        if made is None:
-            made = yield Save(factory, proposed.data, call.parameters, context)
-        proposed.data = made
+        proposed.data = yield from _result_of(call, context, proposed.data)
     return proposed
 
 
-def _state_of_error(call: FlowCall, context: FlowRunContext, error: BaseException) -> State:
+def _result_of(call: FlowCall, context: FlowRunContext, value: Any) -> Steps[BaseResult]:
+    factory = context.result_factory
+    made = factory.inline(value)
+    return made or (yield Save(factory, value, call.parameters, context))
+
+
+def _state_of_error(call: FlowCall, context: FlowRunContext, error: BaseException) -> Steps[State]:
     call.logger().error("Encountered exception during execution:", exc_info=error)
     message = f"Flow run encountered an exception. {format_exception(error)}"
-    return Failed(message=message, data=context.result_factory.inline(error) or error)
+    return Failed(message=message, data=(yield from _result_of(call, context, error)))
 
 
 def _state_of_tasks(call: FlowCall) -> State:
@@ -473,7 +474,7 @@ def _state_of_tasks(call: FlowCall) -> State:
     return State(type=kind, message=message, data=data)
 
 
-def _state_of_held_back(call: FlowCall, context: FlowRunContext, proposed: State) -> State:
+def _state_of_held_back(call: FlowCall, context: FlowRunContext, proposed: State) -> Steps[State]:
     """Give the state to propose for a run that was asked to leave, or that nobody has resumed."""
     if proposed.is_paused() and (suspended := suspended_as_asked(call)) is not None:
         return suspended
@@ -481,7 +482,7 @@ def _state_of_held_back(call: FlowCall, context: FlowRunContext, proposed: State
     if state is None or not state.is_paused() or proposed.is_failed():
         return proposed
     error = never_resumed(call, state)
-    return Failed(message=NEVER_RESUMED, data=context.result_factory.inline(error) or error)
+    return Failed(message=NEVER_RESUMED, data=(yield from _result_of(call, context, error)))
 
 
 def _paused_by(error: PausedRun) -> State:
