@@ -66,7 +66,8 @@ class ContextModel:
 
     def __enter__(self) -> Self:
         """Make this the innermost context."""
-        if self._token is not None:
+        # The engine's own are set by `activate`, which leaves no token.
+        if self._token is not None or self.variable.get() is self:
             message = f"This {type(self).__name__} is entered already. Enter a copy() of it."
             raise RuntimeError(message)
         self._token = self.variable.set(self)

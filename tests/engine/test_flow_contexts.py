@@ -164,3 +164,23 @@ def test_tags_of_async_runs(records):
     asyncio.run(parent())
 
     assert [run.tags for run in records.task_runs()] == [["a"], ["b"]]
+
+
+def test_the_context_of_the_run_itself_is_entered_already():
+    @task
+    def enters():
+        with pytest.raises(RuntimeError, match="entered already"), TaskRunContext.get():
+            pass
+        return 1
+
+    @flow
+    def runs():
+        context = FlowRunContext.get()
+        with pytest.raises(RuntimeError, match="entered already"), context:
+            pass
+        with context.copy() as copy:
+            assert get_run_context() is copy
+        assert get_run_context() is context
+        return enters()
+
+    assert runs() == 1
