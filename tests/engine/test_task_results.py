@@ -181,6 +181,7 @@ class TestKeys:
             ("plain.pkl", "plain.pkl"),
             ("{parameters[x]}-{parameters[y]}.pkl", "a-7.pkl"),
             ("{flow_run.flow_name}-{task_run.name}", "runs-keeps-0"),
+            ("{deployment.name}-{task_run.run_count}", "None-1"),
             ("{task_run.task_name}/deeper/{parameters[x]}", "a"),
         ],
     )

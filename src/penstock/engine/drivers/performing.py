@@ -30,6 +30,7 @@ def key_context(effect: Save) -> dict[str, Any]:
         "parameters": effect.parameters,
         "flow_run": runtime.flow_run,
         "task_run": runtime.task_run,
+        "deployment": runtime.deployment,
     }
 
 
