@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import logging
@@ -19,8 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretBytes, SecretStr, v1
 
+from penstock import flow, task
 from penstock.blocks import JSON, Block, DateTime, Secret, SecretDict, String
 from penstock.blocks.documents import read_block_document
+from penstock.filesystems import LocalFileSystem
 from penstock.store import get_store
 
 
@@ -330,3 +333,49 @@ def make_validator():
 def test_what_is_of_pydantic_1_is_refused_where_it_stands(make):
     with pytest.raises(TypeError, match=r"^Warehouse\.\w+ is made with pydantic\.v1\. Blocks are"):
         make()
+
+
+def test_async_code_awaits_what_it_saves_loads_and_deletes():
+    async def all_three():
+        saved_id = await Mail(host="a").save("office")
+        loaded = await Mail.load("office")
+        assert (loaded.host, loaded.block_document_id) == ("a", saved_id)
+        assert (await Block.load("mail/office")).host == "a"
+        await Mail.delete("office")
+        with pytest.raises(ValueError, match="No block is saved"):
+            await Mail.load("office")
+
+    asyncio.run(all_three())
+
+
+def test_a_run_loads_blocks_as_its_own_code_is():
+    Secret(value="hunter2").save("login")
+
+    @task
+    def plain():
+        return Secret.load("login").get()
+
+    @task
+    async def awaits():
+        return (await Secret.load("login")).get()
+
+    @flow
+    async def both():
+        return plain(), await awaits(), (await Secret.load("login")).get()
+
+    assert asyncio.run(both()) == ("hunter2",) * 3
+
+
+def test_an_async_flow_writes_to_a_storage_that_it_names(tmp_path):
+    LocalFileSystem(basepath=str(tmp_path / "kept")).save("results")
+
+    @task(persist_result=True, result_storage="local-file-system/results")
+    async def makes():
+        return [1]
+
+    @flow
+    async def keeps():
+        return await makes()
+
+    assert asyncio.run(keeps()) == [1]
+    assert len(list((tmp_path / "kept").iterdir())) == 1

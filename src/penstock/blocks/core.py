@@ -16,6 +16,7 @@ from pydantic_core import to_json
 
 from penstock.blocks import documents
 from penstock.blocks.documents import BlockDocument
+from penstock.client.awaiting import here_or_awaitable
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ANONYMOUS = "anonymous-"
@@ -98,7 +99,7 @@ class Block(BaseModel):
         """The name under which it was saved, if it was."""
         return self._block_document_name
 
-    def save(self, name: str, overwrite: bool = False) -> uuid.UUID:  # noqa: FBT001, FBT002
+    def save(self, name: str, overwrite: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Save the block.
 
         Parameters:
@@ -106,7 +107,7 @@ class Block(BaseModel):
             overwrite: replace the one that is saved under the name.
 
         Returns:
-            The document's id.
+            The document's id; in async code an awaitable of it.
 
         Raises:
             ValueError: the name is taken and `overwrite` is false, or is no such name.
@@ -116,6 +117,9 @@ class Block(BaseModel):
                 f"{name!r} cannot be a block's name. Use lower-case letters, digits and dashes"
                 f" between them, and nothing that starts with {_ANONYMOUS!r}: 'my-results'."
             )
+        return here_or_awaitable(lambda: self._save_now(name, overwrite=overwrite))
+
+    def _save_now(self, name: str, *, overwrite: bool) -> uuid.UUID:
         slug = self.get_block_type_slug()
         document = BlockDocument(slug, name, self._document_data())
         stored = documents.write_block_document(document, overwrite=overwrite)
@@ -127,19 +131,23 @@ class Block(BaseModel):
         return self._remember(stored)
 
     @classmethod
-    def load(cls, name: str) -> Self:
+    def load(cls, name: str) -> Any:
         """Load a saved block.
 
         Parameters:
             name: `type-slug/name`; of a subclass, the name alone will do.
 
         Returns:
-            The block.
+            The block; in async code an awaitable of it.
 
         Raises:
             ValueError: none is saved under the name, or its type is not known here, or what is
                 saved does not fit the type.
         """
+        return here_or_awaitable(lambda: cls._load_now(name))
+
+    @classmethod
+    def _load_now(cls, name: str) -> Self:
         slug, slash, rest = name.partition("/")
         if not slash:
             if cls is Block:
@@ -160,16 +168,23 @@ class Block(BaseModel):
         return cast("Self", kind._from_document(document))  # noqa: SLF001 - its own class
 
     @classmethod
-    def delete(cls, name: str) -> None:
+    def delete(cls, name: str) -> Any:
         """Delete a saved block.
 
         Parameters:
             name: as for `load`.
 
+        Returns:
+            Nothing; in async code an awaitable of it.
+
         Raises:
             ValueError: none is saved under the name.
         """
-        block = cls.load(name)
+        return here_or_awaitable(lambda: cls._delete_now(name))
+
+    @classmethod
+    def _delete_now(cls, name: str) -> None:
+        block = cls._load_now(name)
         documents.delete_block_document(
             block.get_block_type_slug(), cast("str", block.block_document_name)
         )
