@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock import clock
+from penstock.client import transitions
 from penstock.engine import inputs as run_inputs
 from penstock.engine.effects import Await, Commit, Read, Sleep, Steps
 from penstock.engine.flow_runs import begin_flow_run, refuse, validate
@@ -16,6 +17,7 @@ from penstock.records import EXECUTE_AGAIN
 from penstock.results import have_same_inputs
 from penstock.rules import Facts, record, state_for_parent_task
 from penstock.states import (
+    AwaitingRetry,
     Cancelled,
     Crashed,
     Failed,
@@ -154,16 +156,18 @@ def _go_on_with(call: FlowCall, left: FlowRun, dummy: TaskRun) -> Steps[State | 
 
     Gives its state if it is over thereby.
     """
-    yield from take_over(call, left)
-    if not _was_being_cancelled(call):
+    if not (yield from take_over(call, left)):
         return None
     state = yield from _finish_cancelling(call)
     state.state_details.task_run_id = dummy.id
     return state
 
 
-def take_over(call: FlowCall, run: FlowRun) -> Steps[None]:
+def take_over(call: FlowCall, run: FlowRun) -> Steps[bool]:
     """Become the owner of a recorded run that nobody executes, to go on with it.
+
+    Returns:
+        Whether it was being cancelled, or was to be: then it is to be brought to its end.
 
     Raises:
         RunOwnedElsewhere: a living process executes it.
@@ -188,6 +192,9 @@ def take_over(call: FlowCall, run: FlowRun) -> Steps[None]:
     call.created = True
     yield Read(execution.load_recorded)
     state = call.run.state
+    asked = yield Read(lambda: store.read(sql.READ_FENCE, (run_id.bytes,)))
+    if (asked and asked[0][1] is not None) or (state is not None and state.is_cancelling()):
+        return True
     if state is not None and state.type is _RUNNING:
         owner = silence.found
         who = "" if owner is None else f": {title_of(owner.owner)}"
@@ -196,15 +203,22 @@ def take_over(call: FlowCall, run: FlowRun) -> Steps[None]:
         expires = None if owner is None else owner.lease_expires
         ended = clock.from_epoch(last_sign_of_life(expires, found[0][0]))
         _record_crash(call, message, ended)
+    return False
 
 
 def _record_crash(call: FlowCall, message: str, ended: datetime) -> None:
     """Note that a run's process has died, on the run and on what it was executing.
 
     That is written with what they come to next. What stands for a subflow run, or belongs to a
-    graph, goes on from the state that it was left in.
+    graph, goes on from the state that it was left in. A run that goes on by itself comes to the
+    state that recovery would have brought it to: what it was given in a pause counts.
     """
-    record(call.run, Crashed(message=message, timestamp=ended), Facts(now=ended))
+    run = call.run
+    if run.parent_task_run_id is None and run.empirical_policy.on_crash == "resume":
+        state = AwaitingRetry(message=message, timestamp=ended)
+    else:
+        state = Crashed(message=message, timestamp=ended)
+    record(run, state, Facts(now=ended))
     if call.flow.is_graph:
         return
     for left in (call.execution.recorded or {}).values():
@@ -217,15 +231,13 @@ def _stands_for_subflow(state: State) -> bool:
     return state.state_details.child_flow_run_id is not None
 
 
-def _was_being_cancelled(call: FlowCall) -> bool:
-    return call.run.state is not None and call.run.state.is_cancelling()
-
-
 def _finish_cancelling(call: FlowCall) -> Steps[State]:
     """End a run whose process died while it was being cancelled: it cannot be gone on with."""
     call.logger().warning(
         "The flow run was being cancelled when its process died: it is Cancelled."
     )
+    store, run_id = call.execution.store, call.run.id
+    yield Read(lambda: transitions.cancel_what_a_run_leaves(store, run_id))
     message = "The flow run was being cancelled when the process died that executed it."
     return (yield from propose(call, Cancelled(message=message)))
 
@@ -242,8 +254,7 @@ def resume_recorded_flow_run(call: FlowCall) -> Steps[State]:
     if run.state is not None and run.state.is_completed():
         call.logger().info("Flow run %r has completed: there is nothing to go on with.", run.name)
         return run.state
-    yield from take_over(call, run)
-    if _was_being_cancelled(call):
+    if (yield from take_over(call, run)):
         return (yield from _finish_cancelling(call))
     run = call.run
     policy = run.empirical_policy

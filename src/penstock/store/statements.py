@@ -56,8 +56,9 @@ READ_LATEST_CHANGE = """select max(state_timestamp) from (
 ) as newest"""
 
 # Take a flow run that nobody living owns; the token grows, so that the former owner is fenced off.
+# A cancellation that was asked of that one stands.
 CLAIM_FLOW_RUN = """update flow_run set owner = ?, fence = fence + 1, lease_expires = ?,
-    control = null, beats = 1
+    control = case when control = 'CANCELLING' then control end, beats = 1
 where id = ? and fence = ?"""
 
 # The heartbeat: the owner still lives.
