@@ -114,6 +114,29 @@ print(json.dumps([list(penstock.__all__), public]))
     assert sorted(name for name in promised if not name.startswith("_")) == sorted(visible)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "states.Completed",
+        "context.get_run_context",
+        "engine.pause_flow_run",
+        "exceptions.MissingResult",
+        "runtime.flow_run.name",
+        "blocks.system.Secret",
+        "client.orchestration.get_client",
+        "client.schemas.filters.FlowRunFilter",
+        "input.run_input.RunInput",
+        "logging.loggers.flow_run_logger",
+        "utilities.annotations.quote",
+        "graph.state.Success",
+    ],
+)
+def test_modules_are_reached_from_the_package(path, penstock_home):
+    code = f"import penstock; penstock.{path}; print('reached')"
+
+    assert run_python(code, penstock_home).strip() == "reached"
+
+
 def modules() -> list[str]:
     """Name every module of the package by its file, so that collecting imports none."""
     files = sorted((ROOT / "src" / "penstock").rglob("*.py"))

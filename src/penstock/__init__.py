@@ -4,7 +4,8 @@
 from penstock import flow, task
 ```
 
-Names are loaded when they are first asked for, so that importing the package costs little.
+Names and modules are loaded when they are first asked for, so that importing the package costs
+little.
 """
 
 from __future__ import annotations
@@ -36,12 +37,39 @@ _WHERE = {
     "get_run_logger": "penstock.logging",
     "pause_flow_run": "penstock.engine",
     "resume_flow_run": "penstock.engine",
-    "runtime": "penstock.runtime",
     "suspend_flow_run": "penstock.engine",
     "tags": "penstock.context",
     "task": "penstock.tasks",
     "unmapped": "penstock.utilities.annotations",
 }
+
+_MODULES = frozenset(
+    {
+        "blocks",
+        "client",
+        "concurrency",
+        "context",
+        "engine",
+        "exceptions",
+        "filesystems",
+        "flow_runs",
+        "flows",
+        "futures",
+        "graph",
+        "input",
+        "logging",
+        "results",
+        "runtime",
+        "serializers",
+        "settings",
+        "states",
+        "task_runners",
+        "tasks",
+        "testing",
+        "utilities",
+    }
+)
+"""What can be used after `import penstock` alone, as in `penstock.states.Completed()`."""
 
 __all__ = [
     "Flow",
@@ -63,13 +91,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for."""
+    """Load a public name or module when it is first asked for."""
+    if name in _MODULES:
+        return import_module(f"penstock.{name}")
     module = _WHERE.get(name)
     if module is None:
         message = f"module 'penstock' has no attribute {name!r}"
         raise AttributeError(message)
-    found = import_module(module)
-    value = found if module == f"penstock.{name}" else getattr(found, name)
+    value = getattr(import_module(module), name)
     globals()[name] = value
     return value
 

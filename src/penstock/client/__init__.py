@@ -30,4 +30,8 @@ __all__ = [
     "get_client",
 ]
 
-__getattr__ = lazy_names(__name__, dict.fromkeys(__all__, "penstock.client.orchestration"))
+__getattr__ = lazy_names(
+    __name__,
+    dict.fromkeys(__all__, "penstock.client.orchestration"),
+    ("orchestration", "schemas"),
+)

@@ -56,7 +56,7 @@ __all__ = [
     "send_input",
 ]
 
-__getattr__ = lazy_names(__name__, _WHERE)
+__getattr__ = lazy_names(__name__, _WHERE, ("actions", "run_input"))
 
 
 def __dir__() -> list[str]:

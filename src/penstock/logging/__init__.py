@@ -13,6 +13,7 @@ from penstock.logging.forking import hold_handlers_at_fork
 from penstock.logging.printing import ensure_print_is_patched
 from penstock.logging.run_loggers import get_logger, get_run_logger
 from penstock.logging.switching import LogEavesdropper, disable_run_logger
+from penstock.utilities.lazy import lazy_names
 
 __all__ = [
     "LogEavesdropper",
@@ -31,3 +32,5 @@ __all__ = [
 ]
 
 hold_handlers_at_fork()
+
+__getattr__ = lazy_names(__name__, {}, ("loggers",))

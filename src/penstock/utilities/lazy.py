@@ -7,15 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 
-def lazy_names(package: str, where: Mapping[str, str]) -> Callable[[str], Any]:
+def lazy_names(
+    package: str, where: Mapping[str, str], modules: Collection[str] = ()
+) -> Callable[[str], Any]:
     """Make the `__getattr__` of a package (PEP 562).
 
     Parameters:
         package: its name.
         where: the module that each of its names is in.
+        modules: its modules that programs reach through it, without importing them.
 
     Example:
         >>> lazy_names("penstock.client", {"get_client": "penstock.client.orchestration"})("x")
@@ -25,6 +28,8 @@ def lazy_names(package: str, where: Mapping[str, str]) -> Callable[[str], Any]:
     """
 
     def load(name: str) -> Any:
+        if name in modules:
+            return import_module(f"{package}.{name}")
         module = where.get(name)
         if module is None:
             message = f"module {package!r} has no attribute {name!r}"

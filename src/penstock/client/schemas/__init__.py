@@ -33,4 +33,4 @@ _WHERE = {
 }
 """The records, by the names under which many programs import them from here."""
 
-__getattr__ = lazy_names(__name__, _WHERE)
+__getattr__ = lazy_names(__name__, _WHERE, ("filters", "objects", "responses", "sorting"))
