@@ -321,6 +321,28 @@ def test_a_serializer_without_methods_says_so():
         Empty().loads(b"")
 
 
+def test_options_may_be_written_as_fields_of_pydantic():
+    class Written(Serializer):
+        type: str = pydantic.Field(default="written")
+        encoding: str = pydantic.Field("utf-8", description="of the text")
+        words: list[str] = pydantic.Field(default_factory=list)
+        needed: int = pydantic.Field(...)
+
+        def dumps(self, value):
+            return value.encode(self.encoding)
+
+        def loads(self, data):
+            return data.decode(self.encoding)
+
+    one = Serializer(type="written", needed=1)
+    assert one.loads(one.dumps("a")) == "a"
+    assert (one.type, one.encoding, one.words) == ("written", "utf-8", [])
+    one.words.append("b")
+    assert Written(needed=1).words == []
+    with pytest.raises(ValueError, match="needs the option 'needed'"):
+        Written()
+
+
 def test_options_name_a_serializer():
     json_serializer = JSONSerializer()
     assert resolve_serializer(json_serializer) is json_serializer

@@ -21,7 +21,21 @@ from penstock.settings import PENSTOCK_RESULTS_DEFAULT_SERIALIZER
 
 _REQUIRED: Any = inspect.Parameter.empty
 _OWN_PICKLERS = frozenset({"cloudpickle", "pickle"})
+_NO_DEFAULT = ("PydanticUndefined", "Ellipsis")
 _types: dict[str, type[Serializer]] = {}
+
+
+def _default_of(value: Any) -> Any:
+    """Give an option's default, out of the `pydantic.Field(...)` it may be written as.
+
+    Serializers of Prefect 2 are models of pydantic; here they are plain classes.
+    """
+    kind = cast("type[object]", type(value))
+    if kind.__name__ != "FieldInfo" or kind.__module__.partition(".")[0] != "pydantic":
+        return value
+    if value.default_factory is not None:
+        return value.default_factory()
+    return value.default if repr(value.default) not in _NO_DEFAULT else _REQUIRED
 
 
 class Serializer:
@@ -56,7 +70,7 @@ class Serializer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._options = {
-            name: getattr(cls, name, _REQUIRED)
+            name: _default_of(getattr(cls, name, _REQUIRED))
             for base in reversed(cls.__mro__)
             for name, annotation in inspect.get_annotations(base).items()
             if not name.startswith("_") and "ClassVar" not in str(annotation)
