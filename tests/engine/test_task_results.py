@@ -257,14 +257,14 @@ class TestStorage:
         assert records.task_run().state.result() == SMALL
         name = files(penstock_home)[0]
         blob = PersistedResultBlob.from_bytes((penstock_home / "storage" / name).read_bytes())
-        assert blob.serializer["type"] == serializer
+        assert blob.serializer.type == serializer
 
     def test_the_serializer_of_the_flow(self, penstock_home):
         run(makes(SMALL, persist_result=True), result_serializer="json")
 
         name = files(penstock_home)[0]
         blob = PersistedResultBlob.from_bytes((penstock_home / "storage" / name).read_bytes())
-        assert blob.serializer["type"] == "json"
+        assert blob.serializer.type == "json"
 
 
 @pytest.mark.parametrize(

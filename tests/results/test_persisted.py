@@ -11,6 +11,7 @@ from typing import Literal
 import pytest
 
 from penstock.exceptions import MissingResult, PenstockException, UnreadableResult
+from penstock.filesystems import RemoteFileSystem
 from penstock.results import (
     LocalFolder,
     PersistedResult,
@@ -52,6 +53,25 @@ def test_the_blob_can_be_read_without_the_run(tmp_path, written):
     assert blob["serializer"]["type"] == "json"
     assert isinstance(blob["penstock_version"], str)
     assert PersistedResultBlob.from_bytes((tmp_path / "k").read_bytes()).value() == [1, 2]
+
+
+def test_the_blob_names_the_serializer_that_reads_it(tmp_path, written):
+    written({"rows": 3}, "compressed/json")
+    blob = PersistedResultBlob.parse_raw((tmp_path / "k").read_bytes())
+    assert blob.serializer.type == "compressed/json"
+    assert blob.serializer.loads(blob.data) == {"rows": 3}
+
+
+def test_a_result_has_the_id_of_the_block_it_is_in(tmp_path, written):
+    assert written([1]).storage_block_id is None
+    storage = RemoteFileSystem(basepath="memory://blobs", settings={"key": "secret"})
+    saved_id = storage.save("blobs")
+    result = ResultFactory(True, storage).create([1], {})
+    assert result.storage_block_id == saved_id
+    assert from_record(*result.record()).storage_block_id == saved_id
+    RemoteFileSystem.delete("blobs")
+    with pytest.raises(UnreadableResult, match="No block is saved as remote-file-system/blobs"):
+        from_record(*result.record()).storage_block_id  # noqa: B018 - a property that looks it up
 
 
 def test_a_blob_round_trips_whatever_bytes_the_serializer_writes():

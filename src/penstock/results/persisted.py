@@ -13,6 +13,8 @@ from penstock.results.objects import ABSENT, BaseResult, Record
 from penstock.results.storage import Descriptor, describe_storage, find_storage, storage_name
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from penstock.results.serializers import Serializer
     from penstock.results.storage import Storage
 
@@ -47,14 +49,15 @@ class PersistedResultBlob:
     Example:
         >>> from penstock.serializers import JSONSerializer
         >>> blob = PersistedResultBlob.of([1, 2], JSONSerializer())
-        >>> PersistedResultBlob.from_bytes(blob.to_bytes()).value()
+        >>> blob = PersistedResultBlob.parse_raw(blob.to_bytes())
+        >>> blob.serializer.loads(blob.data)
         [1, 2]
     """
 
-    __slots__ = ("data", "penstock_version", "serializer")
+    __slots__ = ("_options", "data", "penstock_version")
 
     def __init__(self, serializer: dict[str, Any], data: bytes, penstock_version: str) -> None:
-        self.serializer = serializer
+        self._options = serializer
         self.data = data
         self.penstock_version = penstock_version
 
@@ -68,13 +71,26 @@ class PersistedResultBlob:
         data = serializer.dumps(value)
         return cls(serializer.as_dict(), data, _version())
 
+    @property
+    def serializer(self) -> Serializer:
+        """The serializer that wrote the data, and reads it.
+
+        Raises:
+            ValueError: none of its type is known here, or it has no such options.
+        """
+        from penstock.results.serializers import (
+            Serializer,  # needed only where results are in storage
+        )
+
+        return Serializer(**self._options)
+
     def to_bytes(self) -> bytes:
         """Give the blob as JSON."""
         try:
             text, encoding = self.data.decode(), None
         except UnicodeDecodeError:
             text, encoding = base64.b64encode(self.data).decode(), _BASE64
-        return msgspec.json.encode(_Blob(self.serializer, text, self.penstock_version, encoding))
+        return msgspec.json.encode(_Blob(self._options, text, self.penstock_version, encoding))
 
     @classmethod
     def from_bytes(cls, content: bytes, where: str = "The blob") -> PersistedResultBlob:
@@ -99,6 +115,15 @@ class PersistedResultBlob:
             ) from error
         return cls(blob.serializer, data, blob.penstock_version)
 
+    @classmethod
+    def parse_raw(cls, content: bytes) -> PersistedResultBlob:
+        """Read a blob from its JSON, as `from_bytes`; the name that programs of Prefect 2 use.
+
+        Raises:
+            UnreadableResult: it is no blob.
+        """
+        return cls.from_bytes(content)
+
     def value(self, where: str = "The blob") -> Any:
         """Give the value.
 
@@ -108,16 +133,12 @@ class PersistedResultBlob:
         Raises:
             UnreadableResult: the serializer is not known here, or cannot read the data.
         """
-        from penstock.results.serializers import (
-            Serializer,  # needed only where results are in storage
-        )
-
         try:
-            serializer = Serializer(**self.serializer)
+            serializer = self.serializer
         except (TypeError, ValueError) as error:
             raise UnreadableResult(
                 f"{where} cannot be read back: its serializer"
-                f" {self.serializer.get('type')!r} cannot be made here: {error}"
+                f" {self._options.get('type')!r} cannot be made here: {error}"
             ) from error
         try:
             return serializer.loads(self.data)
@@ -167,6 +188,20 @@ class PersistedResult(BaseResult):
         else:
             self._descriptor = describe_storage(storage)
             self._storage = storage
+
+    @property
+    def storage_block_id(self) -> UUID | None:
+        """The id of the block that the storage is saved as; none where it is a folder or a URL.
+
+        Raises:
+            UnreadableResult: the block is not there any more.
+        """
+        storage = self._storage
+        if storage is None:
+            if self._descriptor.get("kind") != "block":
+                return None
+            storage = find_storage(self._descriptor, self._place())
+        return getattr(storage, "block_document_id", None)
 
     @property
     def storage_descriptor(self) -> Descriptor:
