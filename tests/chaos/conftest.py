@@ -24,7 +24,7 @@ from penstock.settings import reload_settings
 from penstock.states import Cancelling, Paused, Suspended
 
 FLOWS = Path(__file__).with_name("flows.py")
-KINDS = ["load", "load", "asking", "asking", "asking_async", "receiving"]
+KINDS = ["load", "load", "drawing", "asking", "asking", "asking_async", "receiving"]
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "7"))
 SETTLING_S = 75
 PROCESSES = 4
@@ -65,6 +65,8 @@ class Chaos:
         self.killed = {}
         self.numbers = count(1)
         self.offers = []
+        self.by_hand = set()
+        self.loses_answers = False
         self.sent = {}
         self.cancelled = {}
 
@@ -142,7 +144,8 @@ class Chaos:
         way = self.random.choice(["once", "twice", "by hand"])
         if way == "by hand":
             number = next(self.numbers)
-            self.offers.append(Offer(str(run.id), number, is_accepted=True))
+            self.offers.append(Offer(str(run.id), number, is_accepted=True))  # or perhaps not
+            self.by_hand.add(number)
             given = ["--input", f"value={number}"] if self._wants_input(run) else []
             self.start_command("flow-run", "resume", str(run.id), *given)
         elif way == "twice":

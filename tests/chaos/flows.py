@@ -11,6 +11,9 @@ from pathlib import Path
 from penstock import flow, pause_flow_run, suspend_flow_run, task
 from penstock.concurrency import concurrency
 from penstock.exceptions import Abort, Pause
+from penstock.graph import Flow
+from penstock.graph import task as graph_task
+from penstock.graph.executors import LocalDaskExecutor
 from penstock.input import receive_input
 from penstock.runtime import flow_run
 
@@ -77,6 +80,16 @@ def flaky(index: int) -> int:
     return index
 
 
+@graph_task(name="mapped", tags=["chaos"], task_run_name="limited-{index}")
+def limited_in_graph(index: int) -> int:
+    work(f"limited-{index}")
+    return index
+
+
+with Flow("drawn", executor=LocalDaskExecutor(num_workers=4)) as drawn:
+    limited_in_graph.map([200, 201, 202])
+
+
 @flow(on_crash="resume")
 def inner(start: int) -> int:
     return sum(called(index) for index in range(start, start + 3))
@@ -96,6 +109,13 @@ def load() -> int:
     total += flaky(0)
     total += sum(future.result() for future in futures)
     return total + called(50)
+
+
+@flow(on_crash="resume")
+def drawing() -> int:
+    total = called(0)
+    drawn.run()
+    return total + called(1)
 
 
 @flow(on_crash="resume")
@@ -135,6 +155,7 @@ def receiving() -> int:
 
 EXPECTED = {
     "load": sum(range(4)) + sum(range(4)) + sum(range(3)) + 100 + 101 + 102 + 50,
+    "drawing": 0 + 1,
     "asking": 0 + 1 + 2 + 100 + 0 + 1,
     "asking_async": 0 + 1 + 2,
     "receiving": 0 + 1 + 2,
