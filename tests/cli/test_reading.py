@@ -256,6 +256,13 @@ def test_a_dash_where_nothing_has_run(penstock):
     [
         ("flow-run ls", "There are no flow runs in the store '"),
         ("flow-run ls --json", "[]\n"),
+        ("flow-run ls --state failed --since 2h", "There are no flow runs in the store '"),
+        ("flow-run ls --flow halves", "There is no store '"),
+        ("concurrency-limit ls", "There are no limits: there is no store '"),
+        ("concurrency-limit ls --json", "[]\n"),
+        ("concurrency-limit inspect gpu", "There is no store '"),
+        ("global-concurrency-limit ls", "There are no limits: there is no store '"),
+        ("global-concurrency-limit inspect mail", "There is no store '"),
         ("flow ls", "There are no flows in the store '"),
         ("flow ls --json", "[]\n"),
         ("recover", "There is no store '"),

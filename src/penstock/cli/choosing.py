@@ -30,8 +30,12 @@ _HASH = re.compile(r"-[0-9a-f]{8,}$")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
-def chosen_states(store: Store, given: Sequence[str]) -> list[str]:
+def chosen_states(store: Store | None, given: Sequence[str]) -> list[str]:
     """Give the states that are meant, several of them in one text or in several.
+
+    Parameters:
+        store: where flows may have named states as they like; none if there is no store.
+        given: what was typed.
 
     Raises:
         CommandError: no run can be in one of them.
@@ -41,7 +45,7 @@ def chosen_states(store: Store, given: Sequence[str]) -> list[str]:
     if all(name.lower() in known for name in names):
         return names
     # Flows may name states as they like.
-    rows = store.read(listing.READ_STATE_NAMES)
+    rows = [] if store is None else store.read(listing.READ_STATE_NAMES)
     every = list(dict.fromkeys([*_KNOWN_STATES, *(row[0] for row in rows if row[0])]))
     known = {name.lower() for name in every}
     for name in names:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 from penstock import clock
 from penstock.cli.failing import CommandError
 from penstock.cli.output import here, utc, write, write_fields, write_json, write_table
+from penstock.cli.stores import existing_store, is_empty_without_store
 from penstock.client import get_client
 
 if TYPE_CHECKING:
     from penstock.client.limits import ConcurrencyLimit, GlobalConcurrencyLimit
     from penstock.store.limits import SlotUse
+
+_NO_STORE = "There are no limits: there is no store {place!r} yet."
 
 
 # -- of tags --------------------------------------------------------------------------------------
@@ -26,6 +29,8 @@ def create_tag_limit(tag: str, limit: int) -> None:
 
 def list_tag_limits(*, as_json: bool) -> None:
     """Print the limits of tags."""
+    if is_empty_without_store(_NO_STORE, as_json=as_json):
+        return
     found = get_client(sync_client=True).read_concurrency_limits()
     if as_json:
         write_json(_tag_object(each) for each in found)
@@ -43,6 +48,7 @@ def _tag_row(limit: ConcurrencyLimit) -> tuple[str, ...]:
 
 def inspect_tag_limit(tag: str, *, as_json: bool) -> None:
     """Print the limit of a tag, with who has its slots and who waits."""
+    existing_store()
     limit = get_client(sync_client=True).read_concurrency_limit_by_tag(tag)
     if as_json:
         write_json([_tag_object(limit)])
@@ -85,6 +91,8 @@ def create_limit(name: str, limit: int, decay: float, *, is_active: bool) -> Non
 
 def list_limits(*, as_json: bool) -> None:
     """Print the named limits."""
+    if is_empty_without_store(_NO_STORE, as_json=as_json):
+        return
     found = get_client(sync_client=True).read_global_concurrency_limits()
     if as_json:
         write_json(_object(each) for each in found)
@@ -111,6 +119,7 @@ def _row(limit: GlobalConcurrencyLimit) -> tuple[str, ...]:
 
 def inspect_limit(name: str, *, as_json: bool) -> None:
     """Print a named limit, with who has its slots and who waits."""
+    existing_store()
     limit = get_client(sync_client=True).read_global_concurrency_limit_by_name(name)
     if as_json:
         write_json([_object(limit)])

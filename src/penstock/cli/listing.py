@@ -10,8 +10,8 @@ from penstock.cli.finding import find_flow_run
 from penstock.cli.objects import flow_run_object
 from penstock.cli.output import duration, here, write, write_json, write_runs
 from penstock.cli.ownership import ownership_in
-from penstock.cli.stores import is_empty_without_store
-from penstock.store import encoding, get_store, listing
+from penstock.cli.stores import existing_store, has_store, is_empty_without_store
+from penstock.store import encoding, listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,9 +48,13 @@ def list_flow_runs(filters: Filters, limit: int, *, as_json: bool) -> None:
     Raises:
         CommandError: what was typed means no state, no flow, no time or no run.
     """
-    if filters == Filters() and is_empty_without_store(_NO_STORE, as_json=as_json):
+    if filters.flow is None and filters.after is None and not has_store():
+        chosen_states(None, filters.states)
+        chosen_time(filters.since, "--since")
+        chosen_time(filters.until, "--until")
+        is_empty_without_store(_NO_STORE, as_json=as_json)
         return
-    store = get_store()
+    store = existing_store()
     wanted = _wanted(store, filters)
     if as_json:
         runs = _read(store, wanted, limit)

@@ -22,6 +22,11 @@ def _place_without_store() -> str | None:
     return place_of(url) if present.is_dir() else None  # opening it says what is in its way
 
 
+def has_store() -> bool:
+    """Tell whether there is a store to look at, or something in its way."""
+    return _place_without_store() is None
+
+
 def is_empty_without_store(message: str, *, as_json: bool) -> bool:
     """Tell whether nothing has made the store yet; if so, answer what asks for a list of it.
 
