@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import pytest
+from pydantic import BaseModel
 
 from penstock import allow_failure, flow, task, unmapped
 from penstock.states import Completed
@@ -25,6 +27,16 @@ def takes(x, y=None):
 @task
 def fails():
     raise ValueError("boom")
+
+
+@dataclass
+class Pair:
+    first: list[int]
+    second: list[int]
+
+
+class Model(BaseModel, extra="allow"):
+    part: list[str]
 
 
 @flow
@@ -80,6 +92,16 @@ CASES = {
     "a subflow's state": (
         lambda: takes(child(1, return_state=True)),
         {"x": ["child-0"], "y": []},
+    ),
+    "nothing": (lambda: takes(1), NONE),
+    "something that is not looked into": (lambda: takes(quote(gives.submit(1))), NONE),
+    "a field of a data class": (
+        lambda: takes(gives(Pair([1], [2])).second),
+        {"x": ["gives-0"], "y": []},
+    ),
+    "a field of a model": (
+        lambda: takes(gives(Model(part=["a text"], more=["another"])).more),
+        {"x": ["gives-0"], "y": []},
     ),
     "something to wait for": (
         lambda: takes(1, wait_for=[gives.submit(1), [gives.submit(2)]]),
@@ -172,8 +194,8 @@ class TestMapped:
         assert sorted(links(), key=str) == [
             {"x": ["gives-0"], "y": []},
             {"x": ["gives-1"], "y": []},
-            {},
-        ] or links() == [{"x": ["gives-0"], "y": []}, {}, {"x": ["gives-1"], "y": []}]
+            NONE,
+        ] or links() == [{"x": ["gives-0"], "y": []}, NONE, {"x": ["gives-1"], "y": []}]
 
     @pytest.mark.parametrize("annotation", [unmapped, allow_failure])
     def test_what_all_get_is_on_every_child(self, annotation, links):
@@ -229,7 +251,7 @@ def test_results_of_another_flow_run_are_not_linked(links):
     run(lambda: gives(value))
     run(lambda: takes(value))
 
-    assert links() == [{}]
+    assert links() == [NONE]
 
 
 def test_a_new_object_in_the_place_of_an_old_one_is_not_taken_for_it(links):  # spec 13

@@ -130,7 +130,9 @@ def _run_subflow(
         dynamic_key=dynamic_key,
         task_version=flow.version,
         tags=run.tags,
-        task_inputs={} if inputs is None else inputs.task_inputs(parameters),
+        task_inputs=run_inputs.from_nowhere(tuple(parameters))
+        if inputs is None
+        else inputs.task_inputs(parameters),
         flow_run_run_count=parent.flow_run.run_count,
     )
     execution = Execution(

@@ -6,11 +6,9 @@ found are the inputs rebuilt.
 
 from __future__ import annotations
 
-import dataclasses
-import sys
 from collections import OrderedDict
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from penstock import clock
@@ -21,7 +19,7 @@ from penstock.records import TaskRunResult
 from penstock.results import fingerprint, fingerprint_and_objects
 from penstock.states import State, get_state_exception, state_result
 from penstock.utilities.annotations import BaseAnnotation, allow_failure, quote
-from penstock.utilities.collections import LEAF_TYPES, StopVisiting, visit_collection
+from penstock.utilities.collections import LEAF_TYPES, StopVisiting, fields_of, visit_collection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 _MAPPINGS = frozenset({dict, OrderedDict})
 _CONTAINERS = frozenset({list, tuple, set}) | _MAPPINGS
-_MODELS = ("pydantic.main", "pydantic.v1.main")
 WAIT_FOR = "wait_for"
 
 
@@ -55,15 +52,24 @@ class Inputs:
 
     def task_inputs(self, names: Mapping[str, Any]) -> dict[str, list[TaskRunResult]]:
         """Give the inputs as they are recorded: for each parameter the task runs it comes from."""
-        recorded: dict[str, list[TaskRunResult]] = {}
         if not self.sources:
-            return recorded
+            return from_nowhere(tuple(names))
+        recorded: dict[str, list[TaskRunResult]] = {}
         for name in (*names, WAIT_FOR):
             ids = self.sources.get(name)
             if ids is not None or name != WAIT_FOR:
                 unique = dict.fromkeys(ids or ())
                 recorded[name] = [TaskRunResult(id=run_id) for run_id in unique]
         return recorded
+
+
+@lru_cache(maxsize=1000)
+def from_nowhere(names: tuple[str, ...]) -> dict[str, list[TaskRunResult]]:
+    """Give what is recorded of parameters none of which comes from a task run.
+
+    Most calls are such: they share one object for each signature, which nobody changes.
+    """
+    return {name: [] for name in names}
 
 
 def look_at(
@@ -122,13 +128,8 @@ def _parts(name: str, value: Any, inputs: Inputs) -> Any:
     if isinstance(value, BaseAnnotation):
         inputs.active.add(name)
         return () if isinstance(value, quote) else (value.unwrap(),)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
-    for module in _MODELS:
-        main = sys.modules.get(module)
-        if main is not None and main.BaseModel in kind.__mro__:
-            extras: dict[str, Any] = getattr(value, "__pydantic_extra__", None) or {}
-            return [*value.__dict__.values(), *extras.values()]
+    if fields := fields_of(value):
+        return fields
     if inputs.asks_iterators and isinstance(value, Iterator):
         return _list_of(name, value, inputs)
     return ()

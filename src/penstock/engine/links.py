@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.exceptions import PenstockException
 from penstock.results import BaseResult
+from penstock.utilities.collections import LEAF_TYPES, fields_of
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -57,8 +58,10 @@ class ResultLinks:
             elements: Any = value
         elif kind is dict:
             elements = [*value.keys(), *value.values()]
-        else:
+        elif kind in LEAF_TYPES:
             return untrackable
+        else:
+            elements, origin = fields_of(value), None
         if len(elements) <= _ELEMENTS_LIMIT:
             if len(elements) > _PARTS_LIMIT or kind is set:
                 origin = None

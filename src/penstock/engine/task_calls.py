@@ -137,6 +137,8 @@ def _make_call(
         run.tags = sorted(task.tags | (set() if tags is None else tags.current_tags))
     if inputs is not None:
         run.task_inputs = inputs.task_inputs(parameters)
+    elif parameters:
+        run.task_inputs = run_inputs.from_nowhere(tuple(parameters))
     now = clock.now()
     pending = State(type=StateType.PENDING, name="Pending", timestamp=now)
     record(run, pending, Facts(now=now, flow_run=flow_run))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -195,9 +196,12 @@ def _task_details(run: TaskRun) -> bytes | None:
     if (
         plain
         and run.flow_run_run_count <= 1
-        and not (run.task_inputs or run.labels or run.task_version or run.cache_expiration)
+        and not (run.labels or run.task_version or run.cache_expiration)
     ):
-        return None
+        if not run.task_inputs:
+            return None
+        if not any(run.task_inputs.values()):
+            return _details_from_nowhere(tuple(run.task_inputs))
     return _encode(
         _TaskRunDetails(
             run.task_version,
@@ -208,6 +212,15 @@ def _task_details(run: TaskRun) -> bytes | None:
             run.flow_run_run_count,
         )
     )
+
+
+@lru_cache(maxsize=1000)
+def _details_from_nowhere(names: tuple[str, ...]) -> bytes:
+    """Give the details of a run of which only the names of its parameters are to be kept.
+
+    They are the same for all calls of a function, and are encoded once.
+    """
+    return _encode(_TaskRunDetails(task_inputs={name: [] for name in names}))
 
 
 def task_run_from_row(row: tuple[Any, ...]) -> TaskRun:

@@ -6,6 +6,7 @@ The engine finds futures, states and results in the arguments of a call this way
 from __future__ import annotations
 
 import copy
+import dataclasses
 import datetime as dt
 import decimal
 import enum
@@ -17,14 +18,14 @@ import types
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from penstock.utilities.annotations import BaseAnnotation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["LEAF_TYPES", "AutoEnum", "StopVisiting", "isiterable", "visit_collection"]
+__all__ = ["LEAF_TYPES", "AutoEnum", "StopVisiting", "fields_of", "isiterable", "visit_collection"]
 
 LEAF_TYPES: frozenset[type[Any]] = frozenset(
     {
@@ -54,6 +55,8 @@ LEAF_TYPES: frozenset[type[Any]] = frozenset(
     }
 )
 """Exact types that nothing else can be inside of; a value of one of them is never looked into."""
+
+_MODEL_MODULES = ("pydantic.main", "pydantic.v1.main")
 
 Visit: TypeAlias = Callable[..., Any]
 
@@ -108,6 +111,21 @@ def isiterable(value: Any) -> bool:
     except TypeError:
         return False
     return not isinstance(value, (str, bytes, bytearray, io.IOBase))
+
+
+def fields_of(value: Any) -> list[Any]:
+    """Give what the fields of a data class's or pydantic model's instance hold; else nothing."""
+    if isinstance(value, type):
+        return []
+    kind = cast("type[Any]", type(value))
+    if hasattr(kind, "__dataclass_fields__"):
+        return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
+    for module in _MODEL_MODULES:
+        main = sys.modules.get(module)
+        if main is not None and main.BaseModel in kind.__mro__:
+            extras: dict[str, Any] = getattr(value, "__pydantic_extra__", None) or {}
+            return [*value.__dict__.values(), *extras.values()]
+    return []
 
 
 def visit_collection(
@@ -229,8 +247,6 @@ def _into_annotation(walk: _Walk, expr: Any, depth: int, context: dict[str, Any]
 
 
 def _into_dataclass(walk: _Walk, expr: Any, depth: int, context: dict[str, Any] | None) -> Any:
-    import dataclasses
-
     fields = [field for field in dataclasses.fields(expr) if hasattr(expr, field.name)]
     parts = [getattr(expr, field.name) for field in fields]
     results = walk.visit_all(parts, depth, context)
@@ -305,7 +321,7 @@ def _find_look_into(expr: object) -> _LookInto | None:
 
 
 def _is_model(expr: Any) -> bool:
-    for module in ("pydantic.main", "pydantic.v1.main"):
+    for module in _MODEL_MODULES:
         main = sys.modules.get(module)
         if main is not None and isinstance(expr, main.BaseModel):
             return True
