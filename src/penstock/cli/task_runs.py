@@ -156,7 +156,7 @@ def inspect_task_run(reference: str, flow_run: str, *, as_json: bool) -> None:
             ("Result", description or "None is recorded."),
         ]
     )
-    if run.task_inputs:
+    if any(run.task_inputs.values()):
         write("\nInputs from task runs\n")
         write_fields(
             (f"  {name}", ", ".join(_name_of(store, run, each.id.bytes) for each in given) or "-")
