@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CONFIRMING_BEATS = 2
 """For how many heartbeats a process elsewhere has to be silent while it is watched."""
 
+
 def last_sign_of_life(lease_expires: float | None, latest_change: float | None) -> float:
     """Give when a process that is dead was alive for certain, in seconds since the epoch.
 
