@@ -105,7 +105,8 @@ class PenstockFuture:
     def block(self, timeout: float | None = None) -> State | None:
         """Wait in this thread; none when the time is over first."""
         if self._state is None:
-            _wait_for(self, timeout, _refuse_deadlock(self))
+            moved = _refuse_deadlock(self)
+            _wait_for(self, timeout, moved)
         return self._state
 
     # -- for users ----------------------------------------------------------------------------
