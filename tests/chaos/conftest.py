@@ -120,6 +120,13 @@ class Chaos:
                 os.kill(pid, signal.SIGKILL)
                 self.killed[pid] = time.time()
 
+    def look_after_recoverers(self):
+        """Start anew what has ended, as a supervisor does: one that begins while the server is
+        away says so, and ends."""
+        for place, child in enumerate(self.recoverers):
+            if child.poll() is not None:
+                self.recoverers[place] = self.start_command("recover", "--watch")
+
     def kill_a_recoverer(self):
         child = self.recoverers.pop(self.random.randrange(len(self.recoverers)))
         child.kill()
@@ -225,6 +232,7 @@ class Chaos:
         while time.monotonic() < until or (
             self.kill in troubles and not self.killed and time.monotonic() < at_most
         ):
+            self.look_after_recoverers()
             working = [child for child in working if child.poll() is None]
             while len(working) < PROCESSES:
                 working.append(self.start(str(FLOWS), self.random.choice(KINDS)))
@@ -238,6 +246,7 @@ class Chaos:
             for run in left:
                 if run.state.is_paused():
                     self.resume(run)
+            self.look_after_recoverers()
             self.send()
             time.sleep(0.2)
         for child in self.children:
