@@ -137,8 +137,9 @@ def test_facts():
     own = Parameters.of(everything)
     assert own.names == ("a", "b", "c", "args", "d", "e", "kwargs")
     assert own.defaults == {"b": 2, "c": 3, "e": 5}
-    assert (own.var_positional, own.var_keyword, own.has_variadic) == ("args", "kwargs", True)
-    assert Parameters.of(plain).has_variadic is False
+    assert (own.var_positional, own.var_keyword) == ("args", "kwargs")
+    nothing = Parameters.of(plain)
+    assert (nothing.var_positional, nothing.var_keyword) == (None, None)
     assert Parameters.of(own) is own
     assert repr(Parameters.of(plain)) == "<Parameters of plain(a, b=2, c=3)>"
 

@@ -202,7 +202,6 @@ def one_of(*choices: str) -> Kind[str]:
 
 BOOLEAN: Kind[bool] = Kind(bool, "true or false (also yes, no, on, off, 1, 0)", _boolean)
 INTEGER: Kind[int] = Kind(int, "a whole number", _integer)
-NUMBER: Kind[float] = Kind(float, "a number", _number)
 _SECONDS: Kind[float] = Kind(float, "a number of seconds", _number)
 TEXT: Kind[str] = Kind(str, "text", _text)
 PATH: Kind[Path] = Kind(Path, "a path", _path, _path_relative_to)

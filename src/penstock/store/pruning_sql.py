@@ -20,7 +20,6 @@ NEWEST_TO_KEEP = """select flow_id, id from (
     select flow_id, id, row_number() over (partition by flow_id order by id desc) as place
     from flow_run where parent_task_run_id is null
 ) as ranked where place = ?"""
-FLOWS_OF_ROOTS = "select distinct flow_id from flow_run where parent_task_run_id is null"
 
 # The next task runs of a flow run: what has to be known of each to delete it.
 NEXT_TASK_RUNS = """select id, cache_key,

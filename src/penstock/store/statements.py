@@ -190,9 +190,6 @@ from task_run t where t.flow_run_id = ? order by t.state_type = 'COMPLETED', t.i
 COUNT_TASK_RUNS_BY_STATE = """select state_type, state_name, count(*) from task_run
 where flow_run_id = ? group by state_type, state_name order by count(*) desc"""
 
-# What the logs of task runs are shown with.
-READ_TASK_RUN_NAMES = "select id, name from task_run where flow_run_id = ?"
-
 # What a flow run that is cancelled has left: its task runs and subflow runs that are not final.
 _NOT_FINAL = "not in ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')"
 READ_UNFINISHED_TASK_RUNS = f"""select {TASK_RUN_COLUMNS}

@@ -46,8 +46,6 @@ class BaseTaskRunner:
     """Where a task's function runs; subclasses have `concurrency_type`, `run` and `duplicate`."""
 
     concurrency_type: TaskConcurrencyType
-    kills = False
-    """Whether the runner can end a call that does not react to an interruption."""
     calls_on_its_workers = False
     """Whether what `dispatch` is given runs where calls are to be made: on a worker in here."""
 

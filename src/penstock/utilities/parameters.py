@@ -41,7 +41,6 @@ class Parameters:
         defaults: Default values by name, of the parameters that have one.
         var_positional: The name of `*args`, or None.
         var_keyword: The name of `**kwargs`, or None.
-        has_variadic: Whether there is either of the two.
         kept: Room for what others work out once from these parameters (validators).
     """
 
@@ -51,7 +50,6 @@ class Parameters:
         "_is_plain",
         "defaults",
         "fn",
-        "has_variadic",
         "kept",
         "names",
         "signature",
@@ -76,7 +74,6 @@ class Parameters:
         of_kind = {parameter.kind: name for name, parameter in parameters.items()}
         self.var_positional = of_kind.get(inspect.Parameter.VAR_POSITIONAL)
         self.var_keyword = of_kind.get(inspect.Parameter.VAR_KEYWORD)
-        self.has_variadic = bool(self.var_positional or self.var_keyword)
         self._is_plain = of_kind.keys() <= {inspect.Parameter.POSITIONAL_OR_KEYWORD}
         self._count = len(self.names)
         self.kept: dict[str, Any] = {}
